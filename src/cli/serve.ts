@@ -1,0 +1,45 @@
+import type { Command } from 'commander'
+import { startGateway, type Output, type Running } from '../start.ts'
+import { configFile, withDataOption } from './data-directory.ts'
+
+const EXAMPLES = `
+Examples:
+  sallyport serve --config sallyport.yaml
+  sallyport serve --config sallyport.yaml >> checkpoints.log     checkpoint lines leave the machine with stdout`
+
+/** `sallyport serve`. */
+export function addServe(program: Command): void {
+  withDataOption(program.command('serve').description('run the gateway').addHelpText('after', EXAMPLES)).action(
+    async (options: { readonly config?: string }) => {
+      const gateway = await startGateway(configFile(options.config), processOutput)
+      for (const line of banner(gateway)) console.log(line)
+      await drainOnSignal(gateway)
+    },
+  )
+}
+
+export const processOutput: Output = {
+  checkpoint: (line) => console.log(line),
+  warn: (line) => console.error(`${new Date().toISOString()} warning: ${line}`),
+}
+
+function banner({ config, url, tls, admin, postgres }: Running): readonly string[] {
+  const targets = config.targets.map(({ name }) => name).join(', ') || 'none'
+  return [
+    `sallyport is ready: postgres on ${postgres.host}:${postgres.port}, admin on ${admin.host}:${admin.port}`,
+    `  url ${url}, targets ${targets}, data ${config.data}`,
+    `  certificate ${tls.selfSigned ? '(self-signed) ' : ''}sha256 ${tls.fingerprint}`,
+  ]
+}
+
+/** Resolves when the gateway has drained after SIGTERM or SIGINT; a second signal ends the process at once. */
+async function drainOnSignal(gateway: Running): Promise<void> {
+  const signal = await new Promise<string>((resolve) => {
+    for (const name of ['SIGTERM', 'SIGINT']) process.once(name, () => resolve(name))
+  })
+  for (const name of ['SIGTERM', 'SIGINT']) process.once(name, () => process.exit(1))
+  console.log(`${signal}: draining`)
+  await gateway.drain()
+  console.log('drained')
+  process.exit(0)
+}

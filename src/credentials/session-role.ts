@@ -1,0 +1,106 @@
+import { createHash } from 'node:crypto'
+import { escapeIdentifier, escapeLiteral } from 'pg'
+import { z } from 'zod'
+import type { Identity, SessionId } from '../gateway/domain.ts'
+import { Fault } from '../gateway/fault.ts'
+import type { LeaseRequest } from '../grants/lease.ts'
+import { identityId } from '../gateway/identity.ts'
+
+/** The SQL that makes a session's role, and the comment by which the role is known again. No connection here. */
+
+export const quoteName: (name: string) => string = escapeIdentifier
+export const quoteText: (text: string) => string = escapeLiteral
+
+export function rolePrefix(installation: string): string {
+  if (!/^[0-9a-f]{8}$/.test(installation)) throw new Fault('config', 'An installation id is 8 hex digits.')
+  return `sp_${installation}_`
+}
+
+/** `sp_<installation>_<uuid of the session, 32 hex digits>`: 44 bytes of the 63 that PostgreSQL keeps. */
+export function roleName(installation: string, session: SessionId): string {
+  const uuid = session.slice('ses_'.length).replaceAll('-', '')
+  if (!/^[0-9a-f]{32}$/.test(uuid)) throw new Fault('lease', 'A session id is ses_ and a UUID.')
+  return rolePrefix(installation) + uuid
+}
+
+export type RoleStatement = {
+  readonly role: string
+  /** A SCRAM-SHA-256 verifier, never the password. */
+  readonly verifier: string
+  readonly memberOf: readonly string[]
+  readonly installation: string
+  readonly request: LeaseRequest
+  /** `server_version_num`. */
+  readonly version: number
+}
+
+/**
+ * One connection for the session, and one because a connection that was cut still counts until its backend has noticed.
+ */
+const CONNECTION_LIMIT = 2
+
+/** Everything in one text, so that PostgreSQL makes one transaction of it. */
+export function createRole(statement: RoleStatement): string {
+  const { role, verifier, memberOf, installation, request, version } = statement
+  const name = quoteName(role)
+  return [
+    `CREATE ROLE ${name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT ` +
+      `CONNECTION LIMIT ${CONNECTION_LIMIT} PASSWORD ${quoteText(verifier)} ` +
+      `VALID UNTIL ${quoteText(new Date(request.expiresAt).toISOString())}`,
+    ...memberOf.toSorted().map((group) => grantMembership(group, name, version)),
+    `COMMENT ON ROLE ${name} IS ${quoteText(writeComment(installation, request))}`,
+  ].join(';\n')
+}
+
+/**
+ * The rights of `group` but not its name: without SET, what a session creates can belong to nobody but itself. `member` is
+ * a quoted name or CURRENT_USER; PostgreSQL 15 knows no such options.
+ */
+export function grantMembership(group: string, member: string, version: number): string {
+  const options = version >= 160_000 ? ' WITH INHERIT TRUE, SET FALSE' : ''
+  return `GRANT ${quoteName(group)} TO ${member}${options}`
+}
+
+const MARK = 'sallyport '
+const Comment = z.object({ installation: z.string(), session: z.templateLiteral(['ses_', z.string()]) })
+
+/**
+ * `sallyport {"installation":…,"session":…,"target":…,"who":["Agent corp/bot","User corp/ann"]}`. Printable ASCII
+ * whatever the identity says, so that it fits every server encoding and cannot play tricks on a terminal.
+ */
+export function writeComment(installation: string, request: LeaseRequest): string {
+  const { session, target, identity } = request
+  const json = JSON.stringify({ installation, session, target, who: chainOf(identity).map(nameOf) })
+  return MARK + json.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
+/** The session that a role of this installation was made for; undefined when it is no role of ours. */
+export function readComment(comment: unknown, installation: string): SessionId | undefined {
+  if (typeof comment !== 'string' || !comment.startsWith(MARK)) return undefined
+  const parsed = Comment.safeParse(parseJson(comment.slice(MARK.length)))
+  return parsed.success && parsed.data.installation === installation ? parsed.data.session : undefined
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function chainOf(identity: Identity): readonly Identity[] {
+  const chain: Identity[] = []
+  for (let one: Identity | undefined = identity; one !== undefined && chain.length < 8; one = one.onBehalfOf)
+    chain.push(one)
+  return chain
+}
+
+const LONGEST_NAME = 200
+
+/** Cut when long, with a hash of the whole, so that two long names stay two. */
+function nameOf(identity: Identity): string {
+  const name = `${identity.kind} ${identityId(identity)}`
+  if (name.length <= LONGEST_NAME) return name
+  return `${name.slice(0, LONGEST_NAME)}… sha256:${createHash('sha256').update(name).digest('hex').slice(0, 16)}`
+}

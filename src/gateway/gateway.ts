@@ -1,0 +1,158 @@
+import type { SecureContext } from 'node:tls'
+import type { Approvals } from '../approvals/approvals.ts'
+import type { Grants } from '../grants/grants.ts'
+import type { Lease, LeaseRequest, LeaseSource } from '../grants/lease.ts'
+import type { Authenticate } from '../identity/authenticate.ts'
+import { createMasker } from '../mask/mask.ts'
+import type { Policy } from '../policy/policy.ts'
+import { recordedIdentity } from '../record/entry.ts'
+import type { Recorder } from '../record/recorder.ts'
+import type { Clock } from './clock.ts'
+import type { Address, Identity, Refusal, SessionId } from './domain.ts'
+import { newId } from './ids.ts'
+import { permitFrom } from './permit.ts'
+import type { Target } from './protocol.ts'
+import { refuse } from './refusals.ts'
+import { Session } from './session.ts'
+import { identityId } from './identity.ts'
+
+/** What every session stands on. One of each in a process; `policy` changes on reload. */
+export type Core = {
+  readonly clock: Clock
+  readonly policy: () => Policy
+  readonly recorder: Recorder
+  readonly approvals: Approvals
+  readonly grants: Grants
+  readonly authenticate: Authenticate
+  /** How people reach this gateway, for links in refusals. */
+  readonly url: string
+  /** Sessions alive in this process. */
+  readonly live: Map<SessionId, Session>
+}
+
+export type OpenRequest<T> = {
+  readonly identity: Identity
+  readonly target: T
+  readonly protocol: string
+  readonly client: Address
+  readonly application?: string
+}
+
+/** What a protocol gets to work with. */
+export interface Gateway<T extends Target<Credential>, Credential> {
+  readonly core: Core
+  readonly tls: SecureContext
+  target(name: string): T | undefined
+  open(request: OpenRequest<T>): Promise<{ session: Session; credential: Credential } | { refusal: Refusal }>
+  /** Aborts when the gateway drains: no new sessions. */
+  readonly draining: AbortSignal
+}
+
+/**
+ * The way into a session, in this order and nowhere else: may it connect, grant, lease, record. What fails on the way is
+ * undone before the refusal is returned.
+ */
+export async function openSession<T extends Target<Credential>, Credential>(
+  core: Core,
+  request: OpenRequest<T>,
+): Promise<{ session: Session; credential: Credential } | { refusal: Refusal }> {
+  const { identity, target } = request
+  const policy = core.policy()
+  const decision = policy.connect(identity, target.resource)
+  if (decision.verdict === 'deny') return refused(core, request, decision.refusal)
+
+  const id = newId('ses', core.clock.now())
+  const granted = await core.grants.open({
+    identity,
+    target: target.name,
+    purpose: 'connect',
+    expiresAt: core.clock.now() + decision.leaseMs,
+  })
+  if ('refusal' in granted) return refused(core, request, granted.refusal)
+  const { expiresAt } = granted.grant
+
+  const lease = await takeLease(target.leases, { session: id, identity, target: target.name, expiresAt })
+  if ('refusal' in lease) {
+    await core.grants.end(granted.grant.id)
+    return refused(core, request, lease.refusal)
+  }
+  const unmasked = policy.unmasked(identity, target.resource, target.classes)
+  const hidden = target.classes.filter((name) => !unmasked.includes(name))
+  const opening = {
+    id,
+    identity,
+    target: target.name,
+    grant: granted.grant.id,
+    expiresAt,
+    lease: lease as Lease<unknown>,
+    client: request.client,
+    hidden,
+    masker: createMasker({ hidden, detect: target.detect }),
+  }
+  try {
+    const stored = await core.recorder.append(
+      {
+        type: 'session.opened',
+        session: id,
+        target: target.name,
+        identity: identityId(identity),
+        who: recordedIdentity(identity),
+        protocol: request.protocol,
+        client: request.client,
+        application: request.application,
+        grant: granted.grant.id,
+        expires_at: new Date(expiresAt).toISOString(),
+        lease: lease.name,
+        rules: decision.rules,
+        policy: decision.policy,
+      },
+      'written',
+    )
+    return { session: new Session(core, opening, permitFrom(stored)), credential: lease.credential }
+  } catch {
+    await lease.revoke()
+    await core.grants.end(granted.grant.id)
+    return { refusal: unrecordable() }
+  }
+}
+
+/** The refusal for everything that happens while the log cannot be written. */
+export function unrecordable(): Refusal {
+  return refuse('unrecordable', 'The gateway cannot record this operation, so it does not happen.', [
+    { do: 'wait', hint: 'Try again later; an operator must make room for the log.' },
+  ])
+}
+
+async function takeLease<Credential>(
+  leases: LeaseSource<Credential>,
+  request: LeaseRequest,
+): Promise<Lease<Credential> | { refusal: Refusal }> {
+  try {
+    return await leases.take(request)
+  } catch {
+    const hint = 'Try again later; `sallyport check` tells an operator what is missing.'
+    const message = `No credential could be made at target ${request.target}.`
+    return { refusal: refuse('unavailable', message, [{ do: 'wait', hint }]) }
+  }
+}
+
+async function refused(
+  core: Core,
+  request: OpenRequest<{ readonly name: string }>,
+  refusal: Refusal,
+): Promise<{ refusal: Refusal }> {
+  const { identity, target, client } = request
+  const entry = {
+    type: 'session.refused',
+    target: target.name,
+    identity: identityId(identity),
+    client,
+    refusal,
+  } as const
+  try {
+    await core.recorder.append(entry, 'written')
+    return { refusal }
+  } catch {
+    return { refusal: unrecordable() }
+  }
+}

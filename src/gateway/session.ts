@@ -1,0 +1,260 @@
+import { createHash, type Hash } from 'node:crypto'
+import type { Lease } from '../grants/lease.ts'
+import type { Masker } from '../mask/masker.ts'
+import { operationEntry } from '../record/entry.ts'
+import type { Entry } from '../record/entry.ts'
+import type { Address, GrantId, Identity, Operation, Refusal, SessionId } from './domain.ts'
+import { maskPart, type Exchange, type Masked, type Part } from './exchange.ts'
+import { Fault } from './fault.ts'
+import { unrecordable, type Core } from './gateway.ts'
+import { decide, holdOperation, type Released } from './hold.ts'
+import { permitFrom, type Permit } from './permit.ts'
+import { Queue } from './queue.ts'
+import { refuse } from './refusals.ts'
+import { identityId } from './identity.ts'
+
+/** Everything a session is opened with. */
+export type Opening = {
+  readonly id: SessionId
+  readonly identity: Identity
+  readonly target: string
+  readonly grant: GrantId
+  /** ms since the epoch. */
+  readonly expiresAt: number
+  readonly lease: Lease<unknown>
+  readonly client: Address
+  /** Data classes its identity must not see. */
+  readonly hidden: readonly string[]
+  readonly masker: Masker
+}
+
+/** Exchanges sent whose answers are still to be read: how far *up* may run ahead of *down*. */
+const IN_FLIGHT = 256
+/** Bytes of one operation's masked answer that are kept whole in the log. */
+const ANSWER_KEPT = 256 * 1024
+
+type InFlight = { readonly exchange: Exchange; readonly refusal?: Refusal }
+
+/**
+ * One client connection from open to close. The order of the security steps stands here and nowhere else:
+ * up: decide, hold, record, send; down: answer, mask, record, reply; at the end: revoke, verify, record.
+ */
+export class Session implements AsyncDisposable {
+  readonly opening: Opening
+  readonly core: Core
+  /** What its protocol may send without an operation: recorded when the session was. */
+  readonly permit: Permit
+  readonly #inFlight = new Queue<InFlight>(IN_FLIGHT)
+  readonly #stop = new AbortController()
+  readonly #cancelExpiry: () => void
+  #answer: { operation?: string; bytes: number; hash?: Hash } = { bytes: 0 }
+  #held: AbortController | undefined
+  #ended: Promise<void> | undefined
+  #idle = true
+
+  constructor(core: Core, opening: Opening, permit: Permit) {
+    this.core = core
+    this.opening = opening
+    this.permit = permit
+    this.#cancelExpiry = this.#expireLater()
+    core.live.set(opening.id, this)
+  }
+
+  /** Aborts when the session must end; its `reason` is the Refusal to tell the client. */
+  get stopped(): AbortSignal {
+    return this.#stop.signal
+  }
+
+  /** Ends the session now: the protocol closes both sockets, then the lease is revoked. */
+  stop(reason: Refusal): void {
+    if (!this.#stop.signal.aborted) this.#stop.abort(reason)
+  }
+
+  /** The client asked to cancel. True when that withdrew a held operation; false: the target has to be told. */
+  cancel(): boolean {
+    this.#held?.abort()
+    return this.#held !== undefined
+  }
+
+  /** Lets what is running end, takes nothing new, then stops. */
+  async drain(): Promise<void> {
+    if (!this.#idle) await Promise.race([this.#inFlight.drained(), this.core.clock.sleep(DRAIN_MS, this.stopped)])
+    this.stop(refuse('unavailable', 'The gateway is shutting down.', [{ do: 'wait', hint: 'Connect again later.' }]))
+  }
+
+  /** Runs both loops until the client has no more to ask or the session is stopped. */
+  async run(exchanges: AsyncIterable<Exchange>): Promise<void> {
+    const stopped = new Promise<void>((resolve) => {
+      this.stopped.addEventListener('abort', () => resolve(), { once: true })
+    })
+    const loops = Promise.all([this.#up(exchanges), this.#down()])
+    try {
+      await Promise.race([loops, stopped])
+    } catch (error) {
+      this.stop(error instanceof Fault && error.code === 'unrecordable' ? unrecordable() : broken(error))
+    } finally {
+      this.#inFlight.close()
+      loops.catch(() => undefined)
+    }
+  }
+
+  async #up(exchanges: AsyncIterable<Exchange>): Promise<void> {
+    for await (const exchange of exchanges) {
+      this.#idle = false
+      const refusal = await this.#pass(exchange)
+      if (!(await this.#inFlight.push({ exchange, refusal })) || this.stopped.aborted) return
+    }
+    this.#inFlight.close()
+  }
+
+  /** Decide, hold, record, send. Undefined when it was sent; else why not. */
+  async #pass(exchange: Exchange): Promise<Refusal | undefined> {
+    const { operation } = exchange
+    if (operation === undefined) {
+      exchange.send(this.permit)
+      return undefined
+    }
+    const decision = decide(this, operation)
+    if (decision.verdict === 'hold' && operation.stage === 'execute') {
+      const released = await holdOperation(this, exchange, operation, decision)
+      if ('refusal' in released) return this.#refuse(exchange, operation, released)
+      return this.#send(exchange, operation, released)
+    }
+    if (decision.verdict === 'deny') return this.#refuse(exchange, operation, decision)
+    return this.#send(exchange, operation, decision)
+  }
+
+  async #send(exchange: Exchange, operation: Operation, released: Released): Promise<Refusal | undefined> {
+    try {
+      const entry = operationEntry(this.opening, operation, { decision: 'allow', ...released })
+      const stored = await this.core.recorder.append(entry, operation.effect === 'final' ? 'synced' : 'written')
+      if (this.stopped.aborted) return this.stopped.reason as Refusal
+      exchange.send(permitFrom(stored))
+      return undefined
+    } catch (error) {
+      if (!(error instanceof Fault) || error.code !== 'unrecordable') throw error
+      exchange.fail(this.permit)
+      return { ...unrecordable(), operation: operation.id }
+    }
+  }
+
+  /** A refusal is recorded like everything else; when it cannot be, nothing ran all the same. */
+  async #refuse(
+    exchange: Exchange,
+    operation: Operation,
+    decision: Released & { readonly refusal: Refusal },
+  ): Promise<Refusal> {
+    const refusal = { ...decision.refusal, operation: operation.id }
+    exchange.fail(this.permit)
+    try {
+      await this.record(operationEntry(this.opening, operation, { ...decision, decision: 'deny', refusal }))
+      return refusal
+    } catch {
+      return { ...unrecordable(), operation: operation.id }
+    }
+  }
+
+  async #down(): Promise<void> {
+    for await (const { exchange, refusal } of this.#inFlight) {
+      if (refusal) await exchange.refuse(refusal)
+      else for await (const part of exchange.answer()) await this.#reply(exchange, part)
+      if (this.stopped.aborted) return
+    }
+  }
+
+  /** Mask, record, reply: the client never has what the log has not. */
+  async #reply(exchange: Exchange, part: Part): Promise<void> {
+    const answer = maskPart(part, this.opening.masker)
+    if (!part.bookkeeping || part.outcome) await this.record(this.#answered(exchange, part, answer))
+    await exchange.reply(answer)
+  }
+
+  #answered(exchange: Exchange, part: Part, { bytes }: Masked): Entry {
+    const operation = exchange.operation?.id
+    if (this.#answer.operation !== operation) this.#answer = { operation, bytes: 0 }
+    const answer = this.#answer
+    answer.bytes += bytes.length
+    if (answer.bytes > ANSWER_KEPT) answer.hash ??= createHash('sha256')
+    answer.hash?.update(bytes)
+    return {
+      type: 'answer',
+      ...this.place(),
+      operation,
+      size: bytes.length,
+      ...(answer.hash
+        ? { digest: answer.hash.copy().digest('hex') }
+        : { bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64') }),
+      outcome: part.outcome,
+    }
+  }
+
+  /** Appends an entry of this session. Throws Fault `unrecordable`. */
+  async record(entry: Entry): Promise<void> {
+    await this.core.recorder.append(entry, 'written')
+  }
+
+  /** The fields that every entry of this session repeats. */
+  place(): { session: SessionId; target: string; identity: string } {
+    const { id, target, identity } = this.opening
+    return { session: id, target, identity: identityId(identity) }
+  }
+
+  /** Waits until everything sent before was answered and the answers replied. */
+  async settled(): Promise<void> {
+    await this.#inFlight.drained()
+  }
+
+  /** While a hold waits, `cancel` aborts this signal. */
+  async whileHeld<T>(wait: (cancelled: AbortSignal) => Promise<T>): Promise<T> {
+    const held = new AbortController()
+    this.#held = held
+    try {
+      return await wait(AbortSignal.any([held.signal, this.stopped]))
+    } finally {
+      this.#held = undefined
+    }
+  }
+
+  #expireLater(): () => void {
+    const alive = new AbortController()
+    const ended = refuse('grant', 'The grant of this session has ended.', [
+      { do: 'request', command: `sallyport request ${this.opening.target} --purpose "…"` },
+    ])
+    const expire = async (): Promise<void> => {
+      await this.core.clock.sleep(this.opening.expiresAt - this.core.clock.now(), alive.signal)
+      if (!alive.signal.aborted) this.stop(ended)
+    }
+    void expire()
+    return () => alive.abort()
+  }
+
+  /** Close, revoke, verify, record. The sockets are closed already. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#ended ??= this.#end()
+    return this.#ended
+  }
+
+  async #end(): Promise<void> {
+    this.#cancelExpiry()
+    this.stop(refuse('cancelled', 'The client left.'))
+    const reason = this.stopped.reason as Refusal
+    const { lease, grant, target, id } = this.opening
+    const revocation = await lease.revoke()
+    this.core.live.delete(id)
+    const entries: Entry[] = [
+      { type: 'lease.revoked', session: id, target, lease: lease.name, reason: 'session ended', ...revocation },
+      { type: 'session.closed', ...this.place(), reason: reason.message },
+    ]
+    await this.core.grants.end(grant)
+    for (const entry of entries) await this.record(entry)
+    await this.core.recorder.checkpoint()
+  }
+}
+
+/** How long a draining session may still work, in ms. */
+const DRAIN_MS = 10_000
+
+function broken(error: unknown): Refusal {
+  const why = error instanceof Fault ? error.message : 'an internal error'
+  return refuse('unavailable', `The session cannot go on: ${why}.`, [{ do: 'wait', hint: 'Connect again.' }])
+}

@@ -1,0 +1,8 @@
+/** A piece of a text, in bytes: from `start` up to but not including `end`. */
+export type Span = { readonly start: number; readonly end: number }
+
+/**
+ * Finds the sensitive pieces of a UTF-8 text, in any order; they may overlap. Undefined, without allocation, when there
+ * is none. Takes time linear in the text's length whatever it holds: text is hostile.
+ */
+export type Detector = (text: Uint8Array) => readonly Span[] | undefined

@@ -1,0 +1,22 @@
+import type { Decision, Identity, Operation, PolicyHash, Resource } from '../gateway/domain.ts'
+
+/** What `connect` was permitted with. */
+export type ConnectDecision =
+  | {
+      readonly verdict: 'allow'
+      readonly rules: readonly string[]
+      readonly policy: PolicyHash
+      readonly leaseMs: number
+    }
+  | Extract<Decision, { verdict: 'deny' }>
+
+/** A loaded, validated set of policies. Synchronous: a decision is a computation, not a request. */
+export interface Policy {
+  readonly hash: PolicyHash
+  /** One Cedar request for each touch and principal; deny over hold over allow. */
+  decide(identity: Identity, operation: Operation): Decision
+  /** May this identity open a session on this target, and for how long. */
+  connect(identity: Identity, target: Resource): ConnectDecision
+  /** The data classes, of those named, that this identity may see unmasked on the target. Only ever for a `User`. */
+  unmasked(identity: Identity, target: Resource, classes: readonly string[]): readonly string[]
+}

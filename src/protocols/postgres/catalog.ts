@@ -1,0 +1,232 @@
+import { createHash } from 'node:crypto'
+import { z } from 'zod'
+import type { Clock } from '../../gateway/clock.ts'
+import { Fault } from '../../gateway/fault.ts'
+import type { Catalog, CatalogColumn, CatalogRelation } from '../../sql/catalog.ts'
+
+/** Runs SQL on a connection of the gateway's own, whose search_path is pg_catalog alone. */
+export type CatalogQuery = (sql: string) => Promise<readonly Readonly<Record<string, unknown>>[]>
+
+/** Data class -> columns, each `schema.table.column`, spelled as in the catalog. */
+export type Sensitive = Readonly<Record<string, readonly string[]>>
+
+export type CatalogReading = {
+  readonly catalog: Catalog
+  /** Entries of `sensitive` that name no column there is: nothing protects what they meant. */
+  readonly missing: readonly string[]
+}
+
+const KINDS = {
+  r: 'table',
+  p: 'table',
+  v: 'view',
+  m: 'materialized-view',
+  f: 'foreign-table',
+  S: 'sequence',
+  i: 'index',
+  I: 'index',
+  c: 'composite-type',
+} as const
+
+/**
+ * One statement, so that all of it is of one moment. `shows`: what a rule's query mentions, by its own text and not by
+ * pg_depend, which keeps no entries for system catalogs; `opaque`: a function or operator that is no built-in, and may
+ * show anything. Objects made after initdb have oids from 16384 on.
+ */
+const READ_CATALOG = `
+WITH relation AS (
+  SELECT c.oid, n.nspname, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind = ANY ('{r,p,v,m,f,S,i,I,c}')
+), rule_text AS (
+  SELECT ev_class AS oid, regexp_matches(ev_action::text,
+    ':(relid|funcid|opfuncid|opno|aggfnoid|winfnoid) ([0-9]+)', 'g') AS mention FROM pg_rewrite
+), rule AS (
+  SELECT oid,
+    json_agg(DISTINCT mention[2]::oid::int8) FILTER (WHERE mention[1] = 'relid' AND mention[2]::oid <> oid
+      AND mention[2] <> '0') AS shows,
+    bool_or(mention[1] <> 'relid' AND mention[2]::int8 >= 16384) AS opaque
+  FROM rule_text GROUP BY oid
+)
+SELECT json_build_object(
+  'relations', (SELECT json_agg(json_build_object(
+      'oid', r.oid::int8, 'schema', r.nspname, 'name', r.relname, 'kind', r.relkind,
+      'columns', (SELECT json_agg(json_build_object('name', a.attname, 'number', a.attnum) ORDER BY a.attnum)
+         FROM pg_attribute a
+         WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND r.relkind <> ALL ('{i,I}')),
+      'children', (SELECT json_agg(i.inhrelid::int8 ORDER BY i.inhrelid) FROM pg_inherits i WHERE i.inhparent = r.oid),
+      'shows', rule.shows, 'opaque', coalesce(rule.opaque, false)
+    ) ORDER BY r.oid) FROM relation r LEFT JOIN rule ON rule.oid = r.oid),
+  'functions', (SELECT json_agg(DISTINCT n.nspname || '.' || p.proname ORDER BY n.nspname || '.' || p.proname)
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname <> 'pg_catalog'),
+  'operators', (SELECT json_agg(DISTINCT o.oprname ORDER BY o.oprname)
+    FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace WHERE n.nspname <> 'pg_catalog')
+) AS catalog`
+
+const Oids = z.array(z.int()).nullable()
+const Row = z.object({
+  oid: z.int(),
+  schema: z.string(),
+  name: z.string(),
+  kind: z.literal(['r', 'p', 'v', 'm', 'f', 'S', 'i', 'I', 'c']),
+  columns: z.array(z.object({ name: z.string(), number: z.int() })).nullable(),
+  children: Oids,
+  shows: Oids,
+  opaque: z.boolean(),
+})
+type Row = z.infer<typeof Row>
+const Answer = z.object({
+  relations: z.array(Row),
+  functions: z.array(z.string()).nullable(),
+  operators: z.array(z.string()).nullable(),
+})
+
+/** What the target's names mean now. Fault `target` when it cannot be read. */
+export async function readCatalog(query: CatalogQuery, sensitive: Sensitive): Promise<CatalogReading> {
+  const answer = await ask(query)
+  const classified = classify(answer.relations, sensitive)
+  const relations = answer.relations.map((row) => relationOf(row, classified))
+  const content = { relations, functions: answer.functions ?? [], operators: answer.operators ?? [] }
+  const version = createHash('sha256').update(JSON.stringify(content)).digest('hex')
+  return { catalog: { version, ...content }, missing: classified.missing }
+}
+
+async function ask(query: CatalogQuery): Promise<z.infer<typeof Answer>> {
+  try {
+    const [row] = await query(READ_CATALOG)
+    return Answer.parse(row?.['catalog'])
+  } catch (cause) {
+    throw new Fault('target', 'The catalog of the target could not be read.', cause)
+  }
+}
+
+type Classified = {
+  /** Relation -> column name -> classes. */
+  readonly classes: ReadonlyMap<number, ReadonlyMap<string, ReadonlySet<string>>>
+  readonly missing: readonly string[]
+}
+
+/**
+ * Finds each entry's column, and the same column of every partition and child table: a row is as sensitive when it is
+ * read from the partition. An entry is compared as a whole, so a name with a dot in it can only match too much.
+ */
+function classify(rows: readonly Row[], sensitive: Sensitive): Classified {
+  const classes = new Map<number, Map<string, Set<string>>>()
+  const byOid = new Map(rows.map((row) => [row.oid, row]))
+  const entries = invert(sensitive)
+  const found = new Set<string>()
+  for (const row of rows) {
+    for (const { name } of row.columns ?? []) {
+      const entry = `${row.schema}.${row.name}.${name}`
+      const own = entries.get(entry)
+      if (own === undefined) continue
+      found.add(entry)
+      for (const heir of familyOf(row, byOid)) mark(classes, heir.oid, name, own)
+    }
+  }
+  return { classes, missing: [...entries.keys()].filter((entry) => !found.has(entry)) }
+}
+
+/** `schema.table.column` -> data classes. */
+function invert(sensitive: Sensitive): ReadonlyMap<string, readonly string[]> {
+  const entries = new Map<string, string[]>()
+  for (const [name, columns] of Object.entries(sensitive)) {
+    for (const column of columns) entries.set(column, [...(entries.get(column) ?? []), name])
+  }
+  return entries
+}
+
+function familyOf(parent: Row, byOid: ReadonlyMap<number, Row>): ReadonlySet<Row> {
+  const family = new Set([parent])
+  // A Set hands out what is added to it while it is walked.
+  for (const member of family) {
+    for (const oid of member.children ?? []) {
+      const child = byOid.get(oid)
+      if (child !== undefined) family.add(child)
+    }
+  }
+  return family
+}
+
+function mark(
+  classes: Map<number, Map<string, Set<string>>>,
+  oid: number,
+  column: string,
+  names: readonly string[],
+): void {
+  const columns = classes.get(oid) ?? new Map<string, Set<string>>()
+  columns.set(column, new Set([...(columns.get(column) ?? []), ...names]))
+  classes.set(oid, columns)
+}
+
+function relationOf(row: Row, { classes }: Classified): CatalogRelation {
+  const own = classes.get(row.oid)
+  const columns = (row.columns ?? []).map(({ name, number }): CatalogColumn => ({
+    name,
+    number,
+    classes: [...(own?.get(name) ?? [])].toSorted(),
+  }))
+  const { oid, schema, name } = row
+  return { oid, schema, name, kind: KINDS[row.kind], columns, reads: readsOf(row, classes) }
+}
+
+/** A rule that calls a function which is no built-in shows what that shows: taken for everything sensitive there is. */
+function readsOf(row: Row, classes: Classified['classes']): readonly number[] {
+  const hidden = row.opaque ? [...classes.keys()].filter((oid) => oid !== row.oid) : []
+  return [...new Set([...(row.children ?? []), ...(row.shows ?? []), ...hidden])].toSorted((a, b) => a - b)
+}
+
+/** The catalog of one target, read again when it is old or known to have changed. */
+export interface CatalogSource {
+  /** Not older than the age limit; concurrent calls share one read. Fault `target` when it cannot be read. */
+  get(): Promise<CatalogReading>
+  /** A read that began after this call. When it fails, nothing older is served any more. */
+  renew(): Promise<CatalogReading>
+}
+
+export type CatalogSourceOptions = {
+  readonly query: CatalogQuery
+  readonly sensitive: Sensitive
+  readonly clock: Clock
+  readonly maxAgeMs?: number
+}
+
+type Running = { readonly reading: Promise<CatalogReading>; next?: Promise<CatalogReading> }
+
+export function catalogSource(options: CatalogSourceOptions): CatalogSource {
+  const { clock, maxAgeMs = 60_000 } = options
+  let latest: { readonly since: number; readonly reading: CatalogReading } | undefined
+  let running: Running | undefined
+
+  async function read(): Promise<CatalogReading> {
+    const since = clock.monotonic()
+    latest = undefined
+    const reading = await readCatalog(options.query, options.sensitive)
+    latest = { since, reading }
+    return reading
+  }
+
+  function begin(): Promise<CatalogReading> {
+    const own: Running = { reading: read().finally(end) }
+    running = own
+    return own.reading
+  }
+
+  /** With another read to follow it stays the running one until that begins. */
+  function end(): void {
+    if (running?.next === undefined) running = undefined
+  }
+
+  /** Behind a read that is under way comes one more, however many ask for it. */
+  function renew(): Promise<CatalogReading> {
+    if (running === undefined) return begin()
+    running.next ??= running.reading.then(begin, begin)
+    return running.next
+  }
+
+  async function get(): Promise<CatalogReading> {
+    if (running !== undefined) return running.next ?? running.reading
+    if (latest !== undefined && clock.monotonic() - latest.since < maxAgeMs) return latest.reading
+    return begin()
+  }
+  return { get, renew }
+}

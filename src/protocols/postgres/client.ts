@@ -1,0 +1,116 @@
+import type { Socket } from 'node:net'
+import { TLSSocket, type SecureContext } from 'node:tls'
+import { isLoopback } from '../../config/loopback.ts'
+import { Fault } from '../../gateway/fault.ts'
+import { encodeAuthenticationCleartextPassword, encodeNegotiateProtocolVersion } from './encode.ts'
+import { decodePassword, decodeStartup, type BackendKey, type StartupPacket } from './messages-client.ts'
+import { FRONTEND } from './message-types.ts'
+
+/** What a connection turned out to be. `socket` is the one to go on with: TLS may have been put on it. */
+export type Greeting =
+  | { readonly wants: 'cancel'; readonly key: BackendKey; readonly socket: Socket }
+  | { readonly wants: 'session'; readonly parameters: ReadonlyMap<string, string>; readonly socket: Socket }
+
+type StartupMessage = Extract<StartupPacket, { kind: 'StartupMessage' }>
+
+/** Startup requests a client may make before the real one: SSL and GSS, each once. */
+const NEGOTIATIONS = 2
+/** A token as password, with the message around it. */
+const TOKEN_LIMIT = 16 * 1024
+/** The first byte of a TLS record (RFC 8446 section 5.1): a client that starts TLS without SSLRequest. */
+const TLS_HANDSHAKE = 0x16
+const STARTUP_LIMIT = 10_000
+
+/**
+ * The start of a connection ("Start-up", "SSL Session Encryption"): TLS, version, parameters. Throws Fault `protocol`
+ * for what PostgreSQL itself would not take, `closed` when the client leaves or the deadline passes.
+ */
+export async function greet(socket: Socket, tls: SecureContext, deadline: AbortSignal): Promise<Greeting> {
+  const [first] = await take(socket, 1, deadline)
+  socket.unshift(Buffer.of(first!))
+  let current = first === TLS_HANDSHAKE ? await startTls(socket, tls, deadline, true) : socket
+  for (let turn = 0; turn <= NEGOTIATIONS; turn++) {
+    const packet = decodeStartup(await takeStartup(current, deadline))
+    if (packet.kind === 'CancelRequest') return { wants: 'cancel', key: packet, socket: current }
+    if (packet.kind === 'StartupMessage')
+      return { wants: 'session', socket: current, parameters: start(current, packet) }
+    if (packet.kind === 'GSSENCRequest') current.write('N')
+    if (packet.kind === 'SSLRequest') current = await upgrade(current, tls, deadline)
+  }
+  throw new Fault('protocol', 'the client asks for encryption again and again')
+}
+
+/** The token, asked for as a password in clear: over TLS, or from this machine. */
+export async function askToken(socket: Socket, deadline: AbortSignal): Promise<string> {
+  if (!(socket instanceof TLSSocket) && !isLoopback(socket.remoteAddress ?? ''))
+    throw new Fault('protocol', 'a token is taken over TLS only: connect with sslmode=require or better')
+  socket.write(encodeAuthenticationCleartextPassword())
+  const header = await take(socket, 5, deadline)
+  const length = header.readUInt32BE(1)
+  if (header[0] !== FRONTEND.PasswordMessage) throw new Fault('protocol', 'the client sent no password')
+  if (length < 5 || length > TOKEN_LIMIT) throw new Fault('protocol', `a password message of ${length} bytes`)
+  const rest = await take(socket, length - 4, deadline)
+  return decodePassword({ type: FRONTEND.PasswordMessage, bytes: Buffer.concat([header, rest]) })
+}
+
+async function upgrade(socket: Socket, tls: SecureContext, deadline: AbortSignal): Promise<Socket> {
+  if (socket instanceof TLSSocket) throw new Fault('protocol', 'the client asks for TLS inside TLS')
+  if (socket.readableLength > 0) throw new Fault('protocol', 'the client sent bytes in clear before TLS')
+  socket.write('S')
+  return startTls(socket, tls, deadline, false)
+}
+
+/** `direct`: TLS without an SSLRequest needs ALPN `postgresql`, so that no other protocol's client gets here. */
+async function startTls(
+  socket: Socket,
+  tls: SecureContext,
+  deadline: AbortSignal,
+  direct: boolean,
+): Promise<TLSSocket> {
+  const secure = new TLSSocket(socket, { isServer: true, secureContext: tls, ALPNProtocols: ['postgresql'] })
+  await happens(secure, 'secure', deadline)
+  if (direct && secure.alpnProtocol !== 'postgresql') throw new Fault('protocol', 'TLS without ALPN "postgresql"')
+  return secure
+}
+
+/** Later minor versions and unknown `_pq_.` parameters are declined as the protocol says; the rest goes on with 3.0. */
+function start(socket: Socket, { minor, parameters: entries }: StartupMessage): ReadonlyMap<string, string> {
+  const names = entries.map(([name]) => name)
+  const repeated = names.find((name, place) => names.indexOf(name) !== place)
+  if (repeated !== undefined) throw new Fault('protocol', `the startup parameter ${repeated} is given twice`)
+  const unknown = names.filter((name) => name.startsWith('_pq_.'))
+  if (minor > 0 || unknown.length > 0) socket.write(encodeNegotiateProtocolVersion(0, unknown))
+  return new Map(entries.filter(([name]) => !name.startsWith('_pq_.')))
+}
+
+async function takeStartup(socket: Socket, deadline: AbortSignal): Promise<Buffer> {
+  const header = await take(socket, 4, deadline)
+  const length = header.readUInt32BE(0)
+  if (length < 8 || length > 4 + STARTUP_LIMIT)
+    throw new Fault('protocol', `a startup message has the length ${length}`)
+  return Buffer.concat([header, await take(socket, length - 4, deadline)])
+}
+
+/** Exactly `size` bytes; what comes behind them stays in the socket. */
+async function take(socket: Socket, size: number, deadline: AbortSignal): Promise<Buffer> {
+  for (;;) {
+    const bytes = socket.read(size) as Buffer | null
+    if (bytes?.length === size) return bytes
+    if (bytes || socket.readableEnded || socket.destroyed) throw new Fault('closed', 'the client left')
+    await happens(socket, 'readable', deadline)
+  }
+}
+
+function happens(socket: Socket, event: 'readable' | 'secure', deadline: AbortSignal): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const left = (): void => reject(new Fault('closed', 'the client left'))
+  const late = (): void => reject(new Fault('closed', 'the client took too long to start'))
+  const done = (): void => resolve()
+  socket.once(event, done).once('close', left).once('error', left)
+  deadline.addEventListener('abort', late, { once: true })
+  if (deadline.aborted) late()
+  return promise.finally(() => {
+    socket.off(event, done).off('close', left).off('error', left)
+    deadline.removeEventListener('abort', late)
+  })
+}

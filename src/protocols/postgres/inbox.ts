@@ -1,0 +1,76 @@
+import type { Frame } from './frames.ts'
+import type { Expectation, Result } from './answers.ts'
+
+/** Bytes waiting in one inbox above which the target is not read further. */
+const FULL = 1 << 20
+
+/**
+ * The answer to one exchange while it comes in: frames gather here, and are taken out in batches by whoever replies to
+ * the client.
+ */
+export class Inbox {
+  #frames: Frame[] = []
+  #bytes = 0
+  #open = 0
+  #sealed = false
+  #wake: (() => void) | undefined
+  readonly #pressure: (full: boolean) => void
+
+  constructor(pressure: (full: boolean) => void) {
+    this.#pressure = pressure
+  }
+
+  /** An expectation whose frames come here; `also` is told too. `hidden`: the client did not ask for it. */
+  expectation(sent: Expectation['sent'], also: Partial<Expectation> = {}, hidden = false): Expectation {
+    this.#open++
+    return {
+      sent,
+      frame: (frame) => {
+        also.frame?.(frame)
+        if (!hidden) this.put(frame)
+      },
+      done: (result: Result) => {
+        also.done?.(result)
+        this.#open--
+        this.#notify()
+      },
+    }
+  }
+
+  put(frame: Frame): void {
+    this.#frames.push(frame)
+    this.#bytes += frame.bytes.length
+    if (this.#bytes > FULL) this.#pressure(true)
+    this.#notify()
+  }
+
+  /** Nothing more will be expected: the answer ends with the last open expectation. */
+  seal(): void {
+    this.#sealed = true
+    this.#notify()
+  }
+
+  /** What has come in since the last batch, and whether it was the last. At least one batch, maybe empty. */
+  async *batches(): AsyncGenerator<{ readonly frames: readonly Frame[]; readonly last: boolean }> {
+    for (;;) {
+      while (this.#frames.length === 0 && !this.#complete) await new Promise<void>((resolve) => (this.#wake = resolve))
+      const last = this.#complete
+      const frames = this.#frames
+      if (this.#bytes > FULL) this.#pressure(false)
+      this.#frames = []
+      this.#bytes = 0
+      yield { frames, last }
+      if (last) return
+    }
+  }
+
+  get #complete(): boolean {
+    return this.#sealed && this.#open === 0
+  }
+
+  #notify(): void {
+    const wake = this.#wake
+    this.#wake = undefined
+    wake?.()
+  }
+}

@@ -1,0 +1,30 @@
+import { BACKEND, FRONTEND } from './message-types.ts'
+import type { FrameLimit } from './frames.ts'
+
+/** The most that one message of this size may have, in bytes. */
+const KIB = 1024
+const MIB = 1024 * KIB
+
+const CLIENT: Readonly<Record<number, number>> = {
+  [FRONTEND.Query]: 2 * MIB,
+  [FRONTEND.Parse]: 2 * MIB,
+  [FRONTEND.Bind]: 64 * MIB,
+  [FRONTEND.Execute]: KIB,
+  [FRONTEND.Describe]: KIB,
+  [FRONTEND.Close]: KIB,
+  [FRONTEND.Flush]: 4,
+  [FRONTEND.Sync]: 4,
+  [FRONTEND.Terminate]: 4,
+  [FRONTEND.FunctionCall]: MIB,
+  [FRONTEND.CopyData]: 64 * MIB,
+  [FRONTEND.CopyDone]: 4,
+  [FRONTEND.CopyFail]: 64 * KIB,
+}
+
+/** After the start a client sends these and nothing else. */
+export const CLIENT_LIMITS: FrameLimit = (type) => CLIENT[type] ?? 0
+
+const backendTypes: ReadonlySet<number> = new Set(Object.values(BACKEND))
+
+/** A value of PostgreSQL is at most 1 GiB; a target's message here at most a quarter of that. */
+export const TARGET_LIMITS: FrameLimit = (type) => (backendTypes.has(type) ? 256 * MIB : 0)

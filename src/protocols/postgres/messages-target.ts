@@ -1,0 +1,150 @@
+import { Fault } from '../../gateway/fault.ts'
+import { createCursor, ended } from './cursor.ts'
+import type { Cursor } from './cursor.ts'
+import { body } from './frames.ts'
+import type { Frame } from './frames.ts'
+import { readBackendKey, readFormat } from './messages-client.ts'
+import type { BackendKey, Format } from './messages-client.ts'
+
+/**
+ * Decoders of what a target says (https://www.postgresql.org/docs/18/protocol-message-formats.html). Each throws Fault
+ * `protocol` for a body that is not exactly such a message. A target's text may be in an encoding of its own (before
+ * authentication, or in an SQL_ASCII database): what is not UTF-8 reads as U+FFFD.
+ */
+
+export type RowField = {
+  readonly name: string
+  /** 0 when the column does not come straight from a relation. */
+  readonly tableOid: number
+  readonly columnNumber: number
+  readonly typeOid: number
+  readonly typeSize: number
+  readonly typeModifier: number
+  /** 0, not known yet, in the answer to Describe of a statement. */
+  readonly format: Format
+}
+
+export type TransactionStatus = 'I' | 'T' | 'E'
+
+/** Field code (https://www.postgresql.org/docs/18/protocol-error-fields.html) -> text: `C` SQLSTATE, `M` message. */
+export type ErrorFields = ReadonlyMap<string, string>
+
+export type CommandTag = { readonly tag: string; readonly rows?: number }
+
+export type Authentication =
+  | { readonly kind: 'Ok' }
+  | { readonly kind: 'CleartextPassword' }
+  | { readonly kind: 'MD5Password' }
+  | { readonly kind: 'SASL'; readonly mechanisms: readonly string[] }
+  | { readonly kind: 'SASLContinue'; readonly data: Buffer }
+  | { readonly kind: 'SASLFinal'; readonly data: Buffer }
+  /** Kerberos, GSSAPI, SSPI and whatever comes: not spoken. */
+  | { readonly kind: 'other'; readonly code: number }
+
+export function decodeRowDescription(frame: Frame): RowField[] {
+  const cursor = createCursor('RowDescription', body(frame))
+  return ended(
+    cursor,
+    cursor.list(19, () => readField(cursor)),
+  )
+}
+
+function readField(cursor: Cursor): RowField {
+  return {
+    name: cursor.looseText(),
+    tableOid: cursor.uint32(),
+    columnNumber: int16(cursor),
+    typeOid: cursor.uint32(),
+    typeSize: int16(cursor),
+    typeModifier: cursor.int32(),
+    format: readFormat('RowDescription', cursor),
+  }
+}
+
+function int16(cursor: Cursor): number {
+  return (cursor.uint16() << 16) >> 16
+}
+
+export function decodeDataRow(frame: Frame): (Buffer | null)[] {
+  const cursor = createCursor('DataRow', body(frame))
+  return ended(cursor, cursor.list(4, cursor.value))
+}
+
+export function decodeParameterDescription(frame: Frame): number[] {
+  const cursor = createCursor('ParameterDescription', body(frame))
+  return ended(cursor, cursor.list(4, cursor.uint32))
+}
+
+/** ErrorResponse and NoticeResponse. */
+export function decodeErrorFields(frame: Frame): ErrorFields {
+  const cursor = createCursor('ErrorResponse', body(frame))
+  const fields = new Map<string, string>()
+  for (let code = cursor.uint8(); code !== 0; code = cursor.uint8())
+    fields.set(String.fromCharCode(code), cursor.looseText())
+  return ended(cursor, fields)
+}
+
+/** `INSERT 0 5`, `SELECT 5`, `CREATE TABLE`: the last word is the count, where there is one. */
+export function decodeCommandComplete(frame: Frame): CommandTag {
+  const cursor = createCursor('CommandComplete', body(frame))
+  const tag = ended(cursor, cursor.looseText())
+  const last = tag.slice(tag.lastIndexOf(' ') + 1)
+  return /^\d{1,20}$/.test(last) && last !== tag ? { tag, rows: Number(last) } : { tag }
+}
+
+export function decodeReadyForQuery(frame: Frame): TransactionStatus {
+  const cursor = createCursor('ReadyForQuery', body(frame))
+  const status = String.fromCharCode(cursor.uint8())
+  if (status !== 'I' && status !== 'T' && status !== 'E')
+    throw new Fault('protocol', 'malformed ReadyForQuery: no such transaction status')
+  return ended(cursor, status)
+}
+
+export function decodeParameterStatus(frame: Frame): { readonly name: string; readonly value: string } {
+  const cursor = createCursor('ParameterStatus', body(frame))
+  return ended(cursor, { name: cursor.looseText(), value: cursor.looseText() })
+}
+
+export function decodeBackendKeyData(frame: Frame): BackendKey {
+  return readBackendKey(createCursor('BackendKeyData', body(frame)))
+}
+
+export function decodeNotificationResponse(frame: Frame): {
+  readonly pid: number
+  readonly channel: string
+  readonly payload: string
+} {
+  const cursor = createCursor('NotificationResponse', body(frame))
+  return ended(cursor, { pid: cursor.int32(), channel: cursor.looseText(), payload: cursor.looseText() })
+}
+
+/** `version` as PostgreSQL sends it: major and minor in one, 0x30000 for 3.0. */
+export function decodeNegotiateProtocolVersion(frame: Frame): {
+  readonly version: number
+  readonly options: readonly string[]
+} {
+  const cursor = createCursor('NegotiateProtocolVersion', body(frame))
+  const version = cursor.uint32()
+  const count = cursor.uint32()
+  const options: string[] = []
+  while (options.length < count) options.push(cursor.looseText())
+  return ended(cursor, { version, options })
+}
+
+export function decodeAuthentication(frame: Frame): Authentication {
+  const cursor = createCursor('Authentication', body(frame))
+  const code = cursor.int32()
+  if (code === 0) return ended(cursor, { kind: 'Ok' })
+  if (code === 3) return ended(cursor, { kind: 'CleartextPassword' })
+  if (code === 5) return { kind: 'MD5Password' }
+  if (code === 10) return { kind: 'SASL', mechanisms: readMechanisms(cursor) }
+  if (code === 11) return { kind: 'SASLContinue', data: cursor.rest() }
+  if (code === 12) return { kind: 'SASLFinal', data: cursor.rest() }
+  return { kind: 'other', code }
+}
+
+function readMechanisms(cursor: Cursor): string[] {
+  const mechanisms: string[] = []
+  for (let name = cursor.looseText(); name !== ''; name = cursor.looseText()) mechanisms.push(name)
+  return ended(cursor, mechanisms)
+}

@@ -1,0 +1,54 @@
+import type { RoleCredential } from '../../credentials/postgres-role.ts'
+import type { Target } from '../../gateway/protocol.ts'
+import type { Reading, ReadRequest, SqlReader } from '../../sql/reader.ts'
+import type { LeaseSource } from '../../grants/lease.ts'
+import type { PostgresConfig } from './config.ts'
+import { TargetCatalog } from './target-catalog.ts'
+import type { CatalogSource } from './catalog.ts'
+import type { TargetTls } from './target-socket.ts'
+
+/** A PostgreSQL database behind the gateway. */
+export type PostgresTarget = Target<RoleCredential> & {
+  readonly host: string
+  readonly port: number
+  readonly database: string
+  readonly tls: TargetTls
+  readonly catalog: TargetCatalog
+  /** What a session creates has someone to belong to when the session's role is gone. */
+  readonly keepsCreations: boolean
+  /** Reads a text against the catalog as it is now. Throws Fault `target` when the catalog cannot be read. */
+  read(request: ReadRequest): Promise<Reading>
+}
+
+export type PostgresParts = {
+  readonly name: string
+  readonly config: PostgresConfig
+  readonly leases: LeaseSource<RoleCredential>
+  readonly catalog: CatalogSource
+  readonly reader: SqlReader
+}
+
+export function postgresTarget({ name, config, leases, catalog: source, reader }: PostgresParts): PostgresTarget {
+  const catalog = new TargetCatalog(source)
+  let learned: string | undefined
+  return {
+    name,
+    resource: { type: 'Target', id: name },
+    leases,
+    classes: Object.keys(config.sensitive),
+    detect: config.detect,
+    host: config.host,
+    port: config.port,
+    database: config.database,
+    tls: { ...config.tls, host: config.host },
+    catalog,
+    keepsCreations: config.lease.from === 'password' || config.lease.owner !== undefined,
+    read: async (request) => {
+      const now = await catalog.get()
+      if (now.version !== learned) reader.learn(name, now)
+      learned = now.version
+      return reader.read(request)
+    },
+    [Symbol.asyncDispose]: () => leases[Symbol.asyncDispose](),
+  }
+}

@@ -1,0 +1,161 @@
+import type { Socket } from 'node:net'
+import type { RoleCredential } from '../../credentials/postgres-role.ts'
+import type { Identity, Refusal } from '../../gateway/domain.ts'
+import { Fault } from '../../gateway/fault.ts'
+import type { Gateway } from '../../gateway/gateway.ts'
+import type { Protocol } from '../../gateway/protocol.ts'
+import { refuse } from '../../gateway/refusals.ts'
+import type { Session } from '../../gateway/session.ts'
+import { Cancels } from './cancels.ts'
+import { askToken, greet } from './client.ts'
+import { Connection } from './connection.ts'
+import { encodeAuthenticationOk, encodeBackendKeyData, encodeParameterStatus, encodeReadyForQuery } from './encode.ts'
+import { decodeDataRow } from './messages-target.ts'
+import type { PostgresTarget } from './postgres-target.ts'
+import { readExchanges } from './reading.ts'
+import { errorResponse } from './refusal.ts'
+import { applicationName, readStart, type Start } from './startup.ts'
+import { cancelTarget, connectTarget, type TargetConnection } from './target.ts'
+import { identityId } from '../../gateway/identity.ts'
+
+type PostgresGateway = Gateway<PostgresTarget, RoleCredential>
+
+/** From the first byte to a session, in ms. */
+const HANDSHAKE_MS = 20_000
+const CONNECT_MS = 10_000
+
+/** PostgreSQL, protocol 3 (https://www.postgresql.org/docs/18/protocol.html). */
+export function postgres(): Protocol<PostgresTarget, RoleCredential> {
+  const cancels = new Cancels()
+  return { name: 'postgres', serve: (client, gateway) => serve(client, gateway, cancels) }
+}
+
+/** Greet, identify, open the session, connect to the target, run, say good-bye. */
+async function serve(socket: Socket, gateway: PostgresGateway, cancels: Cancels): Promise<void> {
+  const deadline = AbortSignal.any([AbortSignal.timeout(HANDSHAKE_MS), gateway.draining])
+  let client = socket
+  try {
+    const greeting = await greet(socket, gateway.tls, deadline)
+    client = greeting.socket
+    if (greeting.wants === 'cancel') cancels.request(greeting.key)
+    else await serveSession(client, greeting.parameters, gateway, cancels, deadline)
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    const code = error.code === 'protocol' ? 'unreadable' : 'unavailable'
+    if (error.code !== 'closed') client.write(errorResponse(refuse(code, sentence(error.message)), 'FATAL'))
+  } finally {
+    client.end()
+  }
+}
+
+async function serveSession(
+  client: Socket,
+  parameters: ReadonlyMap<string, string>,
+  gateway: PostgresGateway,
+  cancels: Cancels,
+  deadline: AbortSignal,
+): Promise<void> {
+  const start = readStart(parameters)
+  if ('refusal' in start) return goodbye(client, start.refusal)
+  const authenticated = await gateway.core.authenticate(await askToken(client, deadline))
+  if ('refusal' in authenticated) return goodbye(client, authenticated.refusal)
+  const { identity } = authenticated
+  const target = gateway.target(start.target)
+  if (!target || (start.database ?? target.database) !== target.database)
+    return goodbye(client, noSuchTarget(start, identity))
+
+  await target.catalog.get()
+  const address = `${client.remoteAddress ?? ''}:${client.remotePort ?? ''}`
+  const { application } = start
+  const opened = await gateway.open({ identity, target, protocol: 'postgres', client: address, application })
+  if ('refusal' in opened) return goodbye(client, opened.refusal)
+  await using session = opened.session
+  const connected = await connect(session, target, opened.credential, start)
+  if ('refusal' in connected) return goodbye(client, connected.refusal)
+  const connection = new Connection(session, target, client, connected)
+  using key = cancels.add(() => cancel(connection))
+  await runSession(connection, client, connected, key)
+}
+
+async function runSession(
+  connection: Connection,
+  client: Socket,
+  { parameters, status }: TargetConnection,
+  key: { readonly pid: number; readonly key: Buffer },
+): Promise<void> {
+  const { session } = connection
+  connection.startTarget()
+  connection.searchPath = await readSearchPath(connection)
+  const statuses = [...parameters].map(([name, value]) => encodeParameterStatus(name, value))
+  client.write(
+    Buffer.concat([encodeAuthenticationOk(), ...statuses, encodeBackendKeyData(key), encodeReadyForQuery(status)]),
+  )
+  connection.startClient()
+  await session.run(readExchanges(connection))
+  connection.close()
+  if (session.stopped.aborted) goodbye(client, session.stopped.reason as Refusal)
+}
+
+/** Both pins come from the first message on: nothing the session does may change how its text is read. */
+async function connect(
+  session: Session,
+  target: PostgresTarget,
+  { user, password }: RoleCredential,
+  start: Start,
+): Promise<TargetConnection | { readonly refusal: Refusal }> {
+  const { id, identity } = session.opening
+  try {
+    return await connectTarget({
+      host: target.host,
+      port: target.port,
+      tls: target.tls,
+      database: target.database,
+      user,
+      password,
+      parameters: {
+        ...start.settings,
+        client_encoding: 'UTF8',
+        standard_conforming_strings: 'on',
+        application_name: applicationName(identity, id),
+      },
+      timeoutMs: CONNECT_MS,
+      signal: session.stopped,
+    })
+  } catch (error) {
+    const why = error instanceof Fault ? error.message : 'it does not answer'
+    const hint = 'Try again later; `sallyport check` tells an operator more.'
+    return { refusal: refuse('unavailable', `Target ${target.name} cannot be reached: ${why}`, [{ do: 'wait', hint }]) }
+  }
+}
+
+/** The schemas that unqualified names are searched in, as the target resolved them for this role. */
+async function readSearchPath(connection: Connection): Promise<readonly string[]> {
+  const text = 'SELECT pg_catalog.unnest(pg_catalog.current_schemas(false))'
+  const rows = await connection.ask(connection.session.permit, text)
+  return rows.map((row) => decodeDataRow(row)[0]?.toString('utf8') ?? '')
+}
+
+/** A held operation is withdrawn here; a running one is cancelled at the target, by the target's own key. */
+function cancel(connection: Connection): void {
+  if (connection.session.cancel()) return
+  const { host, port, tls } = connection.target
+  const asked = cancelTarget({ host, port, tls, key: connection.backendKey, timeoutMs: CONNECT_MS })
+  asked.catch(() => undefined) // as with PostgreSQL: a cancel that does not arrive is no error to anyone
+}
+
+function goodbye(client: Socket, refusal: Refusal): void {
+  if (client.writable) client.write(errorResponse(refusal, 'FATAL'))
+}
+
+/** A target that is not there and one that is not permitted look the same. */
+function noSuchTarget(start: Start, identity: Identity): Refusal {
+  const name = start.database === undefined ? start.target : `${start.target}.${start.database}`
+  return refuse('denied', `No rule permits connect on Target ${name} for ${identity.kind} ${identityId(identity)}.`, [
+    { do: 'change', hint: 'Set dbname to the name of a target you may use.' },
+  ])
+}
+
+function sentence(message: string): string {
+  const text = message.charAt(0).toUpperCase() + message.slice(1)
+  return text.endsWith('.') ? text : `${text}.`
+}

@@ -1,0 +1,48 @@
+import type { Refusal, RefusalCode } from '../../gateway/domain.ts'
+import { encodeErrorResponse, encodeNoticeResponse } from './encode.ts'
+
+/**
+ * What each refusal is in PostgreSQL's own words (docs/reference/refusals.md). Never a code that drivers retry or that
+ * empties a pool: 40001, 40P01, 08xxx, 53xxx, 57P0x.
+ */
+export const SQLSTATE: Record<RefusalCode, string> = {
+  denied: '42501',
+  approval_required: 'SP001',
+  approval_rejected: '42501',
+  approval_expired: 'SP001',
+  frozen: 'SP002',
+  loop: 'SP003',
+  unrecordable: 'SP004',
+  unavailable: 'SP004',
+  budget: 'SP005',
+  killed: 'SP006',
+  unreadable: 'SP007',
+  too_large: 'SP007',
+  identity: '28000',
+  grant: '28000',
+  cancelled: '57014',
+}
+
+/** `FATAL` only where the session ends with it. */
+export function errorResponse(refusal: Refusal, severity: 'ERROR' | 'FATAL' = 'ERROR'): Buffer {
+  const state = refusal.position === undefined ? SQLSTATE[refusal.code] : '42601'
+  return encodeErrorResponse({
+    S: severity,
+    V: severity,
+    C: state,
+    ...texts(refusal.message, refusal),
+    ...(refusal.position === undefined ? {} : { P: String(refusal.position) }),
+  })
+}
+
+/** What a client sees while its operation is held. */
+export function waitingNotice(message: string, refusal: Refusal): Buffer {
+  return encodeNoticeResponse({ S: 'NOTICE', V: 'NOTICE', C: SQLSTATE.approval_required, ...texts(message, refusal) })
+}
+
+/** MESSAGE alone suffices; DETAIL is the whole refusal as JSON on one line; HINT the first remedy. */
+function texts(message: string, refusal: Refusal): Record<string, string> {
+  const [remedy] = refusal.remedy
+  const hint = remedy && ('hint' in remedy ? remedy.hint : remedy.command)
+  return { M: message, D: JSON.stringify(refusal), ...(hint ? { H: hint } : {}) }
+}

@@ -1,0 +1,55 @@
+import type { OperationId } from '../../gateway/domain.ts'
+import { FrameReader, type Frame } from './frames.ts'
+import { TARGET_LIMITS } from './limits.ts'
+import { backendName } from './message-types.ts'
+import {
+  decodeCommandComplete,
+  decodeDataRow,
+  decodeErrorFields,
+  decodeNotificationResponse,
+  decodeRowDescription,
+  type RowField,
+} from './messages-target.ts'
+
+/** A recorded message as a person reads it. Binary values stand as `\x…`. */
+type Rendered =
+  | { readonly columns: readonly string[] }
+  | { readonly row: readonly (string | null)[] }
+  | { readonly tag: string }
+  | { readonly error: Readonly<Record<string, string>> }
+  | { readonly notice: Readonly<Record<string, string>> }
+  | { readonly notification: string }
+
+/** Reads the recorded wire bytes of a session's answers, in the order they were recorded. */
+export function renderer(): (bytes: Buffer, operation: OperationId | undefined) => readonly Rendered[] {
+  let fields: readonly RowField[] = []
+  return (bytes) =>
+    new FrameReader(TARGET_LIMITS).push(bytes).flatMap((frame) => {
+      if (backendName(frame.type) === 'RowDescription') fields = decodeRowDescription(frame)
+      return render(frame, fields)
+    })
+}
+
+function render(frame: Frame, fields: readonly RowField[]): readonly Rendered[] {
+  switch (backendName(frame.type)) {
+    case 'RowDescription':
+      return [{ columns: fields.map(({ name }) => name) }]
+    case 'DataRow':
+      return [{ row: decodeDataRow(frame).map((value, place) => text(value, fields[place]?.format)) }]
+    case 'CommandComplete':
+      return [{ tag: decodeCommandComplete(frame).tag }]
+    case 'ErrorResponse':
+      return [{ error: Object.fromEntries(decodeErrorFields(frame)) }]
+    case 'NoticeResponse':
+      return [{ notice: Object.fromEntries(decodeErrorFields(frame)) }]
+    case 'NotificationResponse':
+      return [{ notification: decodeNotificationResponse(frame).payload }]
+    default:
+      return []
+  }
+}
+
+function text(value: Buffer | null, format: number | undefined): string | null {
+  if (value === null) return null
+  return format === 1 ? `\\x${value.toString('hex')}` : value.toString('utf8')
+}

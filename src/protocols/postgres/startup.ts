@@ -1,0 +1,46 @@
+import type { Identity, Refusal, SessionId } from '../../gateway/domain.ts'
+import { refuse } from '../../gateway/refusals.ts'
+
+/** What a client asks for when it starts: which target, and settings for the session. */
+export type Start = {
+  readonly target: string
+  /** Absent: the one that the target names. */
+  readonly database?: string
+  readonly application?: string
+  readonly settings: Readonly<Record<string, string>>
+}
+
+/** Settings a client may give at the start: how values look, never what statements mean or may do. */
+const SETTINGS = new Set(['datestyle', 'timezone', 'intervalstyle', 'extra_float_digits'])
+const UTF8 = new Set(['utf8', 'utf-8', 'unicode', 'auto'])
+
+/** Reads the startup parameters, or says which of them is not taken. */
+export function readStart(parameters: ReadonlyMap<string, string>): Start | { readonly refusal: Refusal } {
+  const settings: Record<string, string> = {}
+  for (const [given, value] of parameters) {
+    const name = given.toLowerCase()
+    if (name === 'user' || name === 'database' || name === 'application_name') continue
+    if (name === 'client_encoding' && UTF8.has(value.toLowerCase().replaceAll("'", ''))) continue
+    if (name === 'options' && value.trim() === '') continue
+    if (!SETTINGS.has(name)) return { refusal: notTaken(given) }
+    settings[name] = value
+  }
+  const named = parameters.get('database') ?? parameters.get('user') ?? ''
+  const dot = named.indexOf('.')
+  const place = dot < 0 ? { target: named } : { target: named.slice(0, dot), database: named.slice(dot + 1) }
+  return { ...place, application: parameters.get('application_name'), settings }
+}
+
+function notTaken(name: string): Refusal {
+  return refuse('denied', `The startup parameter ${name} is not taken.`, [
+    { do: 'change', hint: `Leave it out; what policy allows can be SET after connecting.` },
+  ])
+}
+
+/** What pg_stat_activity shows of a session: agent, person and session, in the 63 bytes there are. */
+export function applicationName(identity: Identity, session: SessionId): string {
+  const printable = (text: string): string => text.replaceAll(/[^\x21-\x7e]/g, '?').slice(0, 12)
+  const person = identity.onBehalfOf?.subject ?? identity.person
+  const id = session.slice('ses_'.length).replaceAll('-', '')
+  return ['sp', printable(identity.subject), ...(person ? [printable(person)] : []), id].join(' ')
+}

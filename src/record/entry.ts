@@ -1,0 +1,217 @@
+import type {
+  Address,
+  ApprovalId,
+  Digest,
+  Effect,
+  GrantId,
+  Identity,
+  Operation,
+  OperationId,
+  PolicyHash,
+  PrincipalKind,
+  Refusal,
+  SessionId,
+} from '../gateway/domain.ts'
+import type { Approval, Vote } from '../approvals/approvals.ts'
+import { identityId } from '../gateway/identity.ts'
+import type { Outcome } from '../gateway/exchange.ts'
+
+/** An identity as records show it: `id` is `provider/subject`; `act` is whom it acts for. */
+export type RecordedIdentity = {
+  readonly kind: PrincipalKind
+  readonly id: string
+  readonly groups: readonly string[]
+  readonly person?: string
+  readonly act?: RecordedIdentity
+}
+
+/** Repeated in each entry of a session, so that one line can be read alone. */
+export type InSession = { readonly session: SessionId; readonly target: string; readonly identity: string }
+
+export type SessionOpened = InSession & {
+  readonly type: 'session.opened'
+  readonly who: RecordedIdentity
+  readonly protocol: string
+  readonly client: Address
+  readonly application?: string
+  readonly grant: GrantId
+  readonly expires_at: string
+  /** The credential made at the target, by name (a role); never the credential. */
+  readonly lease: string
+  readonly rules: readonly string[]
+  readonly policy: PolicyHash
+}
+
+/** A connection that got no session, and why. */
+export type SessionRefused = {
+  readonly type: 'session.refused'
+  readonly target: string
+  readonly identity?: string
+  readonly client: Address
+  readonly refusal: Refusal
+}
+
+/** The command, stored before it is sent. `hold` is followed by a second one of the same operation: allow or deny. */
+export type OperationDecided = InSession & {
+  readonly type: 'operation'
+  readonly operation: OperationId
+  readonly stage: 'prepare' | 'execute'
+  readonly text: string
+  readonly parameters?: readonly (string | null)[]
+  readonly digest: Digest
+  readonly touches: readonly string[]
+  readonly effect: Effect
+  readonly decision: 'allow' | 'hold' | 'deny'
+  readonly rules: readonly string[]
+  readonly policy: PolicyHash
+  readonly refusal?: Refusal
+  readonly approval?: { readonly id: ApprovalId; readonly by: readonly string[] }
+}
+
+/** A masked piece of an answer, as the client gets it, stored before the client has it. */
+export type Answered = InSession & {
+  readonly type: 'answer'
+  /** Absent: a message that belongs to no operation. */
+  readonly operation?: OperationId
+  /** Size in bytes of the part. */
+  readonly size: number
+  /** Base64 of the wire bytes; absent once the operation's answer is over the size kept whole. */
+  readonly bytes?: string
+  /** Rolling SHA-256 (hex) over all bytes of the operation's answer so far, when `bytes` is absent. */
+  readonly digest?: string
+  /** On the last piece of an operation's answer. */
+  readonly outcome?: Outcome
+}
+
+export type Voted = InSession & {
+  readonly type: 'vote'
+  readonly operation: OperationId
+  readonly approval: ApprovalId
+  readonly by: string
+  readonly vote: 'approve' | 'reject'
+  readonly reason?: string
+}
+
+export type SessionClosed = InSession & { readonly type: 'session.closed'; readonly reason: string }
+
+/** The credential at the target is gone, and that was checked there. `verified` false: it is being retried. */
+export type LeaseRevoked = {
+  readonly type: 'lease.revoked'
+  readonly session?: SessionId
+  readonly target: string
+  readonly lease: string
+  readonly verified: boolean
+  readonly reason: 'session ended' | 'orphan'
+  readonly error?: string
+}
+
+/** The gateway opened the log. */
+export type LogOpened = {
+  readonly type: 'log.opened'
+  readonly installation: string
+  readonly replica: string
+  /** Hex SHA-256 of the public checkpoint key (DER, SubjectPublicKeyInfo). */
+  readonly key: string
+}
+
+/** The first record of each segment file. */
+export type SegmentStarted = {
+  readonly type: 'log.segment'
+  readonly installation: string
+  readonly replica: string
+  /** Hash of the record before it; 64 zeros for the first. */
+  readonly previous: string
+  /** Why a new file: the log is new, the one before it was full, or fdatasync failed on it. */
+  readonly reason: 'new' | 'full' | 'sync failed'
+  /** After a failed fdatasync: records from this one up to here may not survive a loss of power. */
+  readonly unsynced_from?: number
+}
+
+/** A crash left an incomplete last record; it was cut off, and is kept here. */
+export type LogRecovered = {
+  readonly type: 'log.recovered'
+  /** Size in bytes of what was cut off. */
+  readonly torn: number
+  /** Hex SHA-256 of what was cut off. */
+  readonly digest: string
+  /** Base64 of what was cut off; its first 64 KiB if there was more. */
+  readonly bytes: string
+}
+
+/** The gateway's signature over the head of the chain: the record directly before this one (docs/reference/records.md). */
+export type Checkpointed = {
+  readonly type: 'checkpoint'
+  readonly installation: string
+  /** `seq` of the record that is signed. */
+  readonly upto: number
+  /** `hash` of the record that is signed. */
+  readonly head: string
+  readonly signed_at: string
+  /** Ed25519, base64url. */
+  readonly signature: string
+}
+
+/** Versioned union: it only grows. Every entry is written with `"v": 1`, `seq`, `at`. */
+export type Entry =
+  | SessionOpened
+  | SessionRefused
+  | OperationDecided
+  | Answered
+  | Voted
+  | SessionClosed
+  | LeaseRevoked
+  | LogOpened
+  | SegmentStarted
+  | LogRecovered
+  | Checkpointed
+
+/** An entry as it stands in the log: what one line of it parses to. */
+export type StoredEntry = Entry & {
+  readonly v: 1
+  /** From 1, without gaps over the whole log. */
+  readonly seq: number
+  /** ISO 8601, UTC, milliseconds. */
+  readonly at: string
+  readonly hash: string
+}
+
+/** An identity as it stands in records. */
+export function recordedIdentity(identity: Identity): RecordedIdentity {
+  const { kind, groups, person, onBehalfOf } = identity
+  return { kind, id: identityId(identity), groups, person, act: onBehalfOf && recordedIdentity(onBehalfOf) }
+}
+
+type Ruling = Pick<OperationDecided, 'decision' | 'rules' | 'policy' | 'refusal' | 'approval'>
+
+/** The entry that says what was decided on an operation; stored before the operation is sent. */
+export function operationEntry(
+  session: { readonly id: SessionId; readonly target: string; readonly identity: Identity },
+  operation: Operation,
+  { decision, rules, policy, refusal, approval }: Ruling,
+): OperationDecided {
+  return {
+    type: 'operation',
+    operation: operation.id,
+    session: session.id,
+    target: session.target,
+    identity: identityId(session.identity),
+    stage: operation.stage,
+    text: operation.text,
+    parameters: operation.parameters,
+    digest: operation.digest,
+    touches: operation.touches.map(({ action, resource }) => `${action} on ${resource.type} ${resource.id}`),
+    effect: operation.effect,
+    decision,
+    rules,
+    policy,
+    refusal,
+    approval,
+  }
+}
+
+/** The entry of a human's answer to an approval. */
+export function voteEntry(approval: Approval, { by, vote, reason }: Vote): Voted {
+  const { session, target, requester, operation, id } = approval
+  const identity = identityId(requester)
+  return { type: 'vote', session, target, identity, operation, approval: id, by, vote, reason }
+}

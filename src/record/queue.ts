@@ -1,0 +1,138 @@
+import type { Clock } from '../gateway/clock.ts'
+import { Fault } from '../gateway/fault.ts'
+import type { Entry } from './entry.ts'
+import type { LogFiles } from './files.ts'
+import { encodeMembers, MAX_LINE_BYTES } from './line.ts'
+import type { Recorder, Stored } from './recorder.ts'
+import type { Syncs } from './syncs.ts'
+import type { Draft, Place, Tail } from './tail.ts'
+
+export type QueueOptions = {
+  readonly dir: string
+  readonly clock: Clock
+  readonly files: LogFiles
+  readonly tail: Tail
+  readonly syncs: Syncs
+  readonly reserveBytes: number
+  readonly onStored?: (seq: number, at: number, entry: Entry, place: Place) => void
+}
+
+/** Gathers what is appended in one turn of the event loop into one write. */
+export interface Queue {
+  readonly append: Recorder['append']
+  /** After everything appended in this turn, one record made at the moment of writing; resolves when it is durable. */
+  readonly appendLast: (draft: (at: string) => Draft) => Promise<void>
+  /** How many entries `append` took so far. */
+  readonly appended: () => number
+  /** Refuses what is appended from now on; what was appended before is still written. */
+  readonly close: () => void
+  readonly isClosed: () => boolean
+}
+
+type Waiting = {
+  readonly entry: Entry
+  readonly members: string
+  readonly synced: boolean
+  readonly done: PromiseWithResolvers<Stored>
+}
+
+type Batch = { readonly waiting: readonly Waiting[]; readonly last: readonly Last[] }
+type Last = { readonly draft: (at: string) => Draft; readonly done: PromiseWithResolvers<void> }
+
+/** Room for the members that the log adds to an entry's own. */
+const ADDED_BYTES = 256
+const SPACE_CHECK_MS = 250
+
+export function startQueue(options: QueueOptions): Queue {
+  const { clock, tail, syncs } = options
+  const hasRoom = watchSpace(options)
+  let waiting: Waiting[] = []
+  let last: Last[] = []
+  let scheduled = false
+  let closed = false
+  let appended = 0
+
+  async function append(entry: Entry, durability: 'written' | 'synced'): Promise<Stored> {
+    if (closed) throw new Fault('unrecordable', 'the log is closed')
+    const members = encodeMembers(entry)
+    if (Buffer.byteLength(members) > MAX_LINE_BYTES - ADDED_BYTES) {
+      throw new Fault('unrecordable', `a record of ${members.length} characters is too long`)
+    }
+    if (NEEDS_ROOM.has(entry.type) && !hasRoom()) throw new Fault('unrecordable', 'the disk of the log is nearly full')
+    const done = Promise.withResolvers<Stored>()
+    appended += 1
+    waiting.push({ entry, members, synced: durability === 'synced', done })
+    schedule()
+    return done.promise
+  }
+
+  function appendLast(draft: (at: string) => Draft): Promise<void> {
+    if (closed) return Promise.reject(new Fault('unrecordable', 'the log is closed'))
+    const done = Promise.withResolvers<void>()
+    last.push({ draft, done })
+    schedule()
+    return done.promise
+  }
+
+  /** Measured: setImmediate runs once for all sockets of a turn; a microtask would run, and write, after each of them. */
+  function schedule(): void {
+    if (scheduled) return
+    scheduled = true
+    setImmediate(flush)
+  }
+
+  function flush(): void {
+    const batch: Batch = { waiting, last }
+    waiting = []
+    last = []
+    scheduled = false
+    const now = clock.now()
+    const at = new Date(now).toISOString()
+    const drafts = [
+      ...batch.waiting.map(
+        ({ members }) =>
+          () =>
+            members,
+      ),
+      ...batch.last.map(({ draft }) => draft(at)),
+    ]
+    try {
+      settle(batch, now, tail.write(at, drafts))
+    } catch (error) {
+      for (const { done } of [...batch.waiting, ...batch.last]) done.reject(error)
+    }
+  }
+
+  function settle(batch: Batch, now: number, places: readonly Place[]): void {
+    const firstSeq = tail.head().seq - places.length + 1
+    const needsSync = batch.last.length > 0 || tail.isFull() || batch.waiting.some(({ synced }) => synced)
+    const durable = needsSync ? syncs.wait() : undefined
+    // Whoever asked for `synced` is told below; a segment that is only full tries again with the next batch.
+    void durable?.catch(() => undefined)
+    batch.waiting.forEach(({ entry, synced, done }, index) => {
+      const stored = { seq: firstSeq + index } as Stored
+      if (synced) durable!.then(() => done.resolve(stored), done.reject)
+      else done.resolve(stored)
+      options.onStored?.(stored.seq, now, entry, places[index]!)
+    })
+    for (const { done } of batch.last) durable!.then(done.resolve, done.reject)
+  }
+
+  return { append, appendLast, appended: () => appended, close: () => void (closed = true), isClosed: () => closed }
+}
+
+const NEEDS_ROOM: ReadonlySet<Entry['type']> = new Set(['session.opened', 'session.refused', 'operation', 'answer'])
+
+/** The last bytes of a disk are kept for what says how something that already runs ends. */
+function watchSpace({ dir, files, clock, reserveBytes }: QueueOptions): () => boolean {
+  let checkedAt = Number.NEGATIVE_INFINITY
+  let roomy = false
+  return () => {
+    const now = clock.monotonic()
+    if (now - checkedAt >= SPACE_CHECK_MS) {
+      roomy = files.space(dir) >= reserveBytes
+      checkedAt = now
+    }
+    return roomy
+  }
+}

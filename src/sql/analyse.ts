@@ -1,0 +1,96 @@
+import type { ParseResult } from 'libpg-query'
+import type { Touch } from '../gateway/domain.ts'
+import { refuse } from '../gateway/refusals.ts'
+import type { CatalogIndex } from './catalog-index.ts'
+import { COMMANDS, isQuery } from './commands.ts'
+import { DEFINITIONS } from './definitions.ts'
+import { newFindings, object, touch, type At, type Findings } from './findings.ts'
+import type { Outcome, Rule } from './outcome.ts'
+import { readQuery } from './queries.ts'
+import type { ReadRequest, Statement } from './reader.ts'
+import { targetResource, type Names } from './relations.ts'
+import { open, type Node, type NodeName } from './tree.ts'
+
+/** Every statement of PostgreSQL 18's grammar that is not a query. What is not here is not known, and refused. */
+const RULES: ReadonlyMap<string, Rule<NodeName>> = new Map(
+  Object.entries({ ...DEFINITIONS, ...COMMANDS }) as [string, Rule<NodeName>][],
+)
+
+/** Reads every statement of a parsed text: a pure function of tree, request and catalog. */
+export function analyse(
+  tree: ParseResult,
+  request: Omit<ReadRequest, 'text'>,
+  catalog: CatalogIndex,
+): readonly Statement[] {
+  const hidden = catalog.hidden(request.hidden)
+  const readWith = (names: Names, node: Node): Statement => {
+    const at: At = { names, hidden, findings: newFindings(), scope: undefined, ctes: new Map(), query: readQuery }
+    return readStatement(node, at, (inner) => readWith(names, inner))
+  }
+  let searchPath = request.searchPath
+  return (tree.stmts ?? []).map((raw) => {
+    const statement = readWith({ target: request.target, catalog, searchPath }, raw.stmt ?? ({} as Node))
+    // What comes behind a change of the path in the same text is resolved in every schema.
+    if (statement.changesSearchPath) searchPath = undefined
+    return statement
+  })
+}
+
+function readStatement(node: Node, at: At, read: (node: Node) => Statement): Statement {
+  const [name, body] = open(node) ?? ['', {}]
+  const outcome = isQuery(node) ? readQueryStatement(node, at) : applyRule(RULES.get(name), name, body, at, read)
+  const touches = settle(at.findings)
+  const reads = touches.every((each) => each.action === 'sql.select')
+  const { findings } = at
+  return {
+    node: name,
+    touches,
+    effect: outcome.effect ?? (reads ? 'none' : 'final'),
+    ...(outcome.uses !== undefined && { uses: outcome.uses }),
+    ...(outcome.transaction !== undefined && { transaction: outcome.transaction }),
+    changesSearchPath: findings.changesSearchPath,
+    touchesHidden: findings.touchesHidden,
+    explainable: isQuery(node) && findings.objection === undefined && !touches.some((each) => !isData(each)),
+    ...(findings.objection !== undefined && { objection: findings.objection }),
+  }
+}
+
+function isData(each: Touch): boolean {
+  return /^sql\.(select|insert|update|delete)$/.test(each.action)
+}
+
+/** A SELECT that touches no relation is asked for on the target. */
+function readQueryStatement(node: Node, at: At): Outcome {
+  readQuery(node, at, true)
+  const reads = at.findings.touches.some((each) => each.action !== 'sql.call')
+  if (!reads) touch(at, 'sql.select', targetResource(at.names))
+  return {}
+}
+
+function applyRule(
+  rule: Rule<NodeName> | undefined,
+  name: string,
+  body: object,
+  at: At,
+  read: (node: Node) => Statement,
+): Outcome {
+  if (rule !== undefined) return rule(body as never, at, read) ?? {}
+  touch(at, 'sql.unknown', targetResource(at.names), { unbounded: true })
+  object(at, refuse('unreadable', `A statement of kind ${name || 'unknown'} cannot be read.`))
+  return { effect: 'final' }
+}
+
+/** Each action on each resource once, unbounded when any of its touches is; with the functions of the whole statement. */
+function settle(findings: Findings): readonly Touch[] {
+  const functions = [...findings.functions].sort()
+  const merged = new Map<string, Touch>()
+  for (const each of findings.touches) {
+    const key = JSON.stringify([each.action, each.resource.type, each.resource.id, each.facts.args])
+    const before = merged.get(key)?.facts
+    const unbounded = each.facts.unbounded || before?.unbounded === true
+    const hasWhere = each.facts.own.has_where === true && before?.own.has_where !== false
+    const own = { ...each.facts.own, has_where: hasWhere, functions }
+    merged.set(key, { ...each, facts: { ...each.facts, unbounded, own } })
+  }
+  return [...merged.values()]
+}

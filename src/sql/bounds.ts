@@ -1,0 +1,200 @@
+import { SET_RETURNING_FUNCTIONS } from './builtin-functions.ts'
+import { closedColumns } from './closed-range.ts'
+import type { At } from './findings.ts'
+import { isHarmless } from './functions.ts'
+import type { FromItem } from './scope.ts'
+import { as, constantText, isTree, open, parts, textOf, type Body, type Node, type Tree } from './tree.ts'
+
+/** A LIMIT names few rows up to this. */
+const MOST_ROWS = 1000
+
+/** The items among which column names are looked for, and those known so far to have few rows. */
+type Bounding = { readonly at: At; readonly items: readonly FromItem[]; readonly few: Set<FromItem> }
+
+/**
+ * The items of which the conditions, all of which hold, leave a bounded set of rows: those compared for equality (`=`,
+ * IN, `= ANY` of an array, IS NOT DISTINCT FROM) with constants, parameters or columns of items that have few rows
+ * themselves, and those kept in a narrow closed range. Whatever is not recognised binds nothing.
+ */
+export function fewItems(at: At, items: readonly FromItem[], conditions: readonly Node[]): ReadonlySet<FromItem> {
+  const few = new Set(items.filter((item) => item.few))
+  const bounding: Bounding = { at, items, few }
+  for (let before = -1; before !== few.size;) {
+    before = few.size
+    for (const item of items) if (!few.has(item) && bindsAny(conditions, item, bounding)) few.add(item)
+  }
+  return few
+}
+
+/** The parts of a condition that all hold when it does. */
+export function conjuncts(condition: Node | undefined): readonly Node[] {
+  if (condition === undefined) return []
+  const bool = as('BoolExpr', condition)
+  return bool?.boolop === 'AND_EXPR' ? (bool.args ?? []).flatMap(conjuncts) : [condition]
+}
+
+function bindsAny(conditions: readonly Node[], item: FromItem, bounding: Bounding): boolean {
+  const key = (node: Node): string | undefined => columnOf(node, item, bounding)
+  return conditions.some((each) => binds(each, item, bounding)) || closedColumns(conditions, key).size > 0
+}
+
+function binds(condition: Node, item: FromItem, bounding: Bounding): boolean {
+  const bool = as('BoolExpr', condition)
+  if (bool?.boolop === 'OR_EXPR') return (bool.args ?? []).every((arm) => bindsAny(conjuncts(arm), item, bounding))
+  if (as('CurrentOfExpr', condition) !== undefined) return true
+  const link = as('SubLink', condition)
+  if (link !== undefined) return bindsToRows(link, item, bounding)
+  const comparison = as('A_Expr', condition)
+  return comparison !== undefined && bindsByComparison(comparison, item, bounding)
+}
+
+function bindsByComparison(body: Body<'A_Expr'>, item: FromItem, bounding: Bounding): boolean {
+  const { lexpr, rexpr } = body
+  if (lexpr === undefined || rexpr === undefined || parts(body.name).join('.').replace('pg_catalog.', '') !== '=')
+    return false
+  switch (body.kind) {
+    case 'AEXPR_OP':
+    case 'AEXPR_NOT_DISTINCT':
+      return bindsEqual(lexpr, rexpr, item, bounding) || bindsEqual(rexpr, lexpr, item, bounding)
+    case 'AEXPR_IN':
+      return (as('List', rexpr)?.items ?? []).every((each) => bindsEqual(lexpr, each, item, bounding))
+    case 'AEXPR_OP_ANY':
+      return columnOf(lexpr, item, bounding) !== undefined && isShortArray(rexpr, bounding)
+    default:
+      return false
+  }
+}
+
+/** `column = value`, or a row with such a pair in it. */
+function bindsEqual(left: Node, right: Node, item: FromItem, bounding: Bounding): boolean {
+  const [lefts, rights] = [as('RowExpr', left)?.args, as('RowExpr', right)?.args]
+  if (lefts !== undefined && rights !== undefined) {
+    return lefts.some((each, i) => rights[i] !== undefined && bindsEqual(each, rights[i], item, bounding))
+  }
+  return columnOf(left, item, bounding) !== undefined && isFixed(right, bounding)
+}
+
+/** `column IN (SELECT ...)`, `column = ANY (SELECT ...)`. */
+function bindsToRows(link: Body<'SubLink'>, item: FromItem, bounding: Bounding): boolean {
+  const operator = link.operName === undefined ? '=' : parts(link.operName).join('.')
+  if (link.subLinkType !== 'ANY_SUBLINK' || operator !== '=' || link.testexpr === undefined) return false
+  const columns = as('RowExpr', link.testexpr)?.args ?? [link.testexpr]
+  const shape = shapeOf(link, bounding)
+  const named = columns.some((column) => columnOf(column, item, bounding) !== undefined)
+  return named && shape !== undefined && shape.few && !shape.correlated
+}
+
+/** The name of the item's column that `node` plainly is. */
+function columnOf(node: Node, item: FromItem, bounding: Bounding): string | undefined {
+  const column = as('ColumnRef', node)
+  return column !== undefined && itemOf(column, bounding.items) === item ? parts(column.fields).at(-1) : undefined
+}
+
+function itemOf(column: Body<'ColumnRef'>, items: readonly FromItem[]): FromItem | undefined {
+  const names = parts(column.fields)
+  const name = names.at(-1) ?? ''
+  if (names.length !== column.fields?.length) return undefined
+  if (names.length > 1) return items.find((item) => item.name === names.at(-2))
+  const having = items.filter((item) => item.columns === undefined || item.columns.includes(name))
+  return having.length === 1 ? having[0] : undefined
+}
+
+/** What has one value for each combination of rows of items that have few. */
+const FIXED: { readonly [name: string]: (body: Tree, bounding: Bounding) => boolean } = {
+  A_Const: () => true,
+  ParamRef: () => true,
+  SQLValueFunction: () => true,
+  TypeCast: (body, bounding) => !isBoolean(body) && allFixed([body.arg], bounding),
+  A_Expr: (body, bounding) => body.kind === 'AEXPR_OP' && allFixed([body.lexpr, body.rexpr], bounding),
+  CoalesceExpr: (body, bounding) => allFixed(body.args, bounding),
+  MinMaxExpr: (body, bounding) => allFixed(body.args, bounding),
+  FuncCall: (body, bounding) => isSingle(body, bounding.at) && allFixed(body.args, bounding),
+  ColumnRef: (body, bounding) => {
+    const item = itemOf(body, bounding.items)
+    return item !== undefined && bounding.few.has(item)
+  },
+  SubLink: (body, bounding) => {
+    const shape = shapeOf(body, bounding)
+    return body.subLinkType === 'EXPR_SUBLINK' && shape !== undefined && !shape.correlated
+  },
+}
+
+/** A boolean constant parts a table in two: it names no rows. NULL may mean IS NULL (transform_null_equals). */
+function isFixed(node: Node, bounding: Bounding): boolean {
+  const constant = as('A_Const', node)
+  if (constant !== undefined) return constant.isnull !== true && constant.boolval === undefined
+  const [name, body] = open(node) ?? []
+  return name !== undefined && body !== undefined && (FIXED[name]?.(body, bounding) ?? false)
+}
+
+function allFixed(nodes: unknown, bounding: Bounding): boolean {
+  const list = Array.isArray(nodes) ? (nodes as readonly unknown[]) : []
+  return list.every((node) => node === undefined || (isTree(node) && isFixed(node as Node, bounding)))
+}
+
+function isBoolean(cast: Body<'TypeCast'>): boolean {
+  return parts(cast.typeName?.names).at(-1) === 'bool'
+}
+
+function isSingle(call: Body<'FuncCall'>, at: At): boolean {
+  const name = parts(call.funcname)
+  return isHarmless(at, name) && !SET_RETURNING_FUNCTIONS.has(name.at(-1) ?? '')
+}
+
+/** An array written out, a parameter, or a sub-select of few rows. */
+function isShortArray(node: Node, bounding: Bounding): boolean {
+  const elements = as('A_ArrayExpr', node)
+  if (elements !== undefined) return allFixed(elements.elements ?? [], bounding)
+  const cast = as('TypeCast', node)
+  if (cast?.arg !== undefined) return isShortArray(cast.arg, bounding)
+  const link = as('SubLink', node)
+  const shape = link?.subLinkType === 'ARRAY_SUBLINK' ? shapeOf(link, bounding) : undefined
+  if (shape !== undefined) return shape.few && !shape.correlated
+  return as('ParamRef', node) !== undefined || constantText(node) !== undefined
+}
+
+function shapeOf(link: Body<'SubLink'>, bounding: Bounding): { few: boolean; correlated: boolean } | undefined {
+  const select = as('SelectStmt', link.subselect)
+  return select === undefined ? undefined : bounding.at.findings.shapes.get(select)
+}
+
+/** `unnest` of an array that is short: one row for each value that the client wrote. */
+export function isShortUnnest(at: At, call: Body<'FuncCall'> | undefined): boolean {
+  if (call === undefined || parts(call.funcname).at(-1) !== 'unnest' || !isHarmless(at, parts(call.funcname)))
+    return false
+  return (call.args ?? []).every((arg) => isShortArray(arg, { at, items: [], few: new Set() }))
+}
+
+/** True when a LIMIT by itself keeps the rows few: a small plain number, without ties. */
+export function hasSmallLimit(select: Body<'SelectStmt'>): boolean {
+  if (select.limitOption === 'LIMIT_OPTION_WITH_TIES') return false
+  const limit = as('A_Const', select.limitCount)?.ival
+  return limit !== undefined && (limit.ival ?? 0) <= MOST_ROWS
+}
+
+/** True when one row stays one row: nothing in the list returns, or may return, a set. */
+export function isRowByRow(at: At, targets: readonly Node[]): boolean {
+  return targets.every((target) => callsIn(target).every((call) => isSingle(call, at)))
+}
+
+/** True for a select list of plain aggregates: without GROUP BY it gives one row. */
+export function isAggregate(select: Body<'SelectStmt'>): boolean {
+  if (select.groupClause !== undefined) return false
+  const calls = (select.targetList ?? []).map((target) => as('FuncCall', as('ResTarget', target)?.val))
+  return (
+    calls.length > 0 && calls.every((call) => call !== undefined && call.over === undefined && ONE_ROW.has(name(call)))
+  )
+}
+
+const ONE_ROW: ReadonlySet<string> = new Set(['count', 'min', 'max', 'sum', 'avg'])
+
+function name(call: Body<'FuncCall'>): string {
+  return call.funcname?.length === 1 ? (textOf(call.funcname[0]) ?? '') : ''
+}
+
+function callsIn(value: unknown): readonly Body<'FuncCall'>[] {
+  if (Array.isArray(value)) return value.flatMap(callsIn)
+  if (!isTree(value)) return []
+  const own = 'FuncCall' in value ? [value.FuncCall as Body<'FuncCall'>] : []
+  return [...own, ...Object.values(value).flatMap(callsIn)]
+}

@@ -1,0 +1,39 @@
+/** What names mean at a target: read there by the gateway itself, never taken from the client. Plain data. */
+
+export type CatalogColumn = {
+  readonly name: string
+  /** `pg_attribute.attnum`; 1-based. */
+  readonly number: number
+  /** Data classes from the target's `sensitive`; empty for an ordinary column. */
+  readonly classes: readonly string[]
+}
+
+/** `table` includes partitioned tables. */
+export type RelationKind =
+  | 'table'
+  | 'view'
+  | 'materialized-view'
+  | 'foreign-table'
+  | 'sequence'
+  | 'index'
+  | 'composite-type'
+
+export type CatalogRelation = {
+  readonly oid: number
+  readonly schema: string
+  readonly name: string
+  readonly kind: RelationKind
+  readonly columns: readonly CatalogColumn[]
+  /** Oids of relations whose data this one shows: a view's sources, an inheritance or partition parent's children. */
+  readonly reads: readonly number[]
+}
+
+export type Catalog = {
+  /** Changes whenever the content does. */
+  readonly version: string
+  readonly relations: readonly CatalogRelation[]
+  /** Names of functions, procedures and aggregates outside pg_catalog, as `schema.name`. */
+  readonly functions: readonly string[]
+  /** Names of operators outside pg_catalog (`+`, `~~`). */
+  readonly operators: readonly string[]
+}

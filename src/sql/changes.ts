@@ -1,0 +1,135 @@
+import { conjuncts, fewItems } from './bounds.ts'
+import { walk } from './expressions.ts'
+import { denied, object, objectToUse, relationItem, touchRelation, type At, type Shape } from './findings.ts'
+import { readFrom, type From } from './from.ts'
+import { findRelations } from './relations.ts'
+import { openScope, type FromItem } from './scope.ts'
+import { readReturning } from './select.ts'
+import { as, type Body, type Node } from './tree.ts'
+
+/** A change being read: the table it changes, and everything its expressions see. */
+type Change = {
+  readonly range: Body<'RangeVar'>
+  readonly target: FromItem
+  readonly items: readonly FromItem[]
+  readonly at: At
+}
+
+function openChange(relation: Body<'RangeVar'> | undefined, at: At, from: readonly FromItem[] = []): Change {
+  const range = relation ?? {}
+  const target = relationItem(at, range, findRelations(at.names, range), [])
+  const items = [target, ...from]
+  return { range, target, items, at: { ...at, scope: openScope(items, at.scope) } }
+}
+
+export function readInsert(body: Body<'InsertStmt'>, at: At, bare: boolean): Shape {
+  const change = openChange(body.relation, at)
+  const source = body.selectStmt === undefined ? undefined : at.query(body.selectStmt, at, false)
+  const unbounded = source !== undefined && !source.few
+  touchRelation(at, 'sql.insert', change.range, { unbounded })
+  for (const column of body.cols ?? []) walk(as('ResTarget', column)?.indirection, change.at)
+  if (body.onConflictClause !== undefined) readConflict(body.onConflictClause, change, unbounded)
+  return returning(body.returningClause, change, bare, !unbounded)
+}
+
+/** ON CONFLICT answers whether a value exists: its target and its conditions are uses of their columns. */
+function readConflict(clause: Body<'OnConflictClause'>, change: Change, unbounded: boolean): void {
+  const { range, target } = change
+  const excluded: FromItem = { ...target, name: 'excluded', direct: false }
+  const at: At = { ...change.at, scope: openScope([target, excluded], change.at.scope?.parent) }
+  for (const element of clause.infer?.indexElems ?? []) {
+    const column = as('IndexElem', element)?.name
+    if (column !== undefined && target.hidden.has(column)) objectToUse(at, target, column, false)
+  }
+  walk([clause.infer?.indexElems, clause.infer?.whereClause, clause.whereClause], at)
+  if (clause.infer?.conname !== undefined && target.hidden.size > 0) {
+    object(
+      at,
+      denied('A constraint may compare columns that are masked for you.', 'name the columns: ON CONFLICT (id)'),
+    )
+  }
+  readAssignments(clause.targetList, at)
+  if (clause.action !== 'ONCONFLICT_UPDATE') return
+  touchRelation(at, 'sql.update', range, { unbounded, hasWhere: clause.whereClause !== undefined })
+}
+
+/** The columns on the left are written to, which is no use of their values. */
+function readAssignments(targets: readonly Node[] | undefined, at: At): void {
+  for (const node of targets ?? []) {
+    const target = as('ResTarget', node)
+    walk([target?.indirection, target?.val], at)
+  }
+}
+
+export function readUpdate(body: Body<'UpdateStmt'>, at: At, bare: boolean): Shape {
+  const { change, few } = readFiltered(body.relation, body.fromClause, body.whereClause, at)
+  touchRelation(at, 'sql.update', change.range, { unbounded: !few, hasWhere: body.whereClause !== undefined })
+  readAssignments(body.targetList, change.at)
+  return returning(body.returningClause, change, bare, few)
+}
+
+export function readDelete(body: Body<'DeleteStmt'>, at: At, bare: boolean): Shape {
+  const { change, few } = readFiltered(body.relation, body.usingClause, body.whereClause, at)
+  touchRelation(at, 'sql.delete', change.range, { unbounded: !few, hasWhere: body.whereClause !== undefined })
+  return returning(body.returningClause, change, bare, few)
+}
+
+type Filtered = { readonly change: Change; readonly few: boolean }
+
+function readFiltered(
+  relation: Body<'RangeVar'> | undefined,
+  list: readonly Node[] | undefined,
+  where: Node | undefined,
+  at: At,
+): Filtered {
+  const from = readOthers(list ?? [], relation, where !== undefined, at)
+  const change = openChange(relation, at, from.items)
+  walk([where], change.at)
+  const conditions = [...conjuncts(where), ...from.conditions.flatMap(conjuncts)]
+  return { change, few: fewItems(change.at, change.items, conditions).has(change.target) }
+}
+
+function readOthers(list: readonly Node[], relation: Body<'RangeVar'> | undefined, hasWhere: boolean, at: At): From {
+  return readFrom(list, at, { hasWhere, args: {} }, [openChange(relation, at).target])
+}
+
+/** MERGE is the sum of its branches, each with the conditions that hold in it. */
+export function readMerge(body: Body<'MergeStmt'>, at: At, bare: boolean): Shape {
+  const list = body.sourceRelation === undefined ? [] : [body.sourceRelation]
+  const from = readOthers(list, body.relation, true, at)
+  const change = openChange(body.relation, at, from.items)
+  walk([body.joinCondition], change.at)
+  touchRelation(at, 'sql.select', change.range, { hasWhere: true })
+  for (const node of body.mergeWhenClauses ?? []) {
+    const branch = as('MergeWhenClause', node)
+    if (branch !== undefined) readBranch(branch, body.joinCondition, change, from)
+  }
+  return returning(body.returningClause, change, bare, false)
+}
+
+function readBranch(branch: Body<'MergeWhenClause'>, join: Node | undefined, change: Change, from: From): void {
+  walk([branch.condition, branch.values], change.at)
+  readAssignments(branch.targetList, change.at)
+  const own = [...conjuncts(branch.condition), ...from.conditions.flatMap(conjuncts)]
+  const matched = branch.matchKind === 'MERGE_WHEN_MATCHED'
+  const few = fewItems(change.at, change.items, matched ? [...own, ...conjuncts(join)] : own)
+  const facts = { hasWhere: true, unbounded: !few.has(change.target) }
+  switch (branch.commandType) {
+    case 'CMD_UPDATE':
+      touchRelation(change.at, 'sql.update', change.range, facts)
+      break
+    case 'CMD_DELETE':
+      touchRelation(change.at, 'sql.delete', change.range, facts)
+      break
+    case 'CMD_INSERT':
+      touchRelation(change.at, 'sql.insert', change.range, { unbounded: !from.items.every((item) => few.has(item)) })
+      break
+    default:
+  }
+}
+
+function returning(clause: Body<'ReturningClause'> | undefined, change: Change, bare: boolean, few: boolean): Shape {
+  if (clause === undefined) return { columns: [], few, correlated: false }
+  touchRelation(change.at, 'sql.select', change.range, { hasWhere: true })
+  return { ...readReturning(clause, change.items, { ...change.at, scope: change.at.scope?.parent }, bare), few }
+}

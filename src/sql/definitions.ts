@@ -1,0 +1,278 @@
+import { walk } from './expressions.ts'
+import { denied, object, touch, type At } from './findings.ts'
+import { kindOf, schemaOf, texts, touchDefined, touchObject, touchReferences } from './objects.ts'
+import type { Rule } from './outcome.ts'
+import { createInto, schemaOfNew } from './queries.ts'
+import { schemaResource, targetResource } from './relations.ts'
+import { as, isTree, open, parts, type Body, type Node, type NodeName } from './tree.ts'
+
+type Range = Body<'RangeVar'> | undefined
+type Names = readonly Node[] | undefined
+
+/** A definition of something in a schema, read for the expressions and relations in it. */
+function make<K extends NodeName>(kind: string, nameOf: (body: Body<K>) => Names, action = 'sql.create'): Rule<K> {
+  return (body, at) => {
+    const name = parts(nameOf(body))
+    touch(at, action, schemaOf(at, name), { args: { '/kind': kind, '/name': name.at(-1) ?? '' } })
+    readParts(body, undefined, at)
+  }
+}
+
+/** Something that belongs to the whole target: roles, databases, extensions. */
+function onTarget<K extends NodeName>(action: string, kind: string): Rule<K> {
+  return (_, at) => touch(at, action, targetResource(at.names), { args: { '/kind': kind } })
+}
+
+/** Something of, or on, one relation. */
+function onRelation<K extends NodeName>(action: string, kind: string, rangeOf: (body: Body<K>) => Range): Rule<K> {
+  return (body, at) => {
+    const range = rangeOf(body)
+    if (range === undefined) touch(at, action, targetResource(at.names), { args: { '/kind': kind } })
+    else touchDefined(at, action, range, { '/kind': kind })
+    readParts(body, range, at)
+  }
+}
+
+/** A new relation. */
+function newRelation<K extends NodeName>(kind: string, rangeOf: (body: Body<K>) => Range): Rule<K> {
+  return (body, at) => {
+    const range = rangeOf(body)
+    const args = { '/kind': kind, '/name': range?.relname ?? '' }
+    touch(at, 'sql.create', schemaResource(at.names, schemaOfNew(range, at)), { args })
+    readParts(body, range, at)
+  }
+}
+
+function readParts(body: unknown, own: Range, at: At): void {
+  walk(body, at)
+  touchReferences(isTree(body) ? Object.values(body) : [], own, at)
+}
+
+/** What the object would do cannot be read from its definition: no rule may allow it. */
+function refused<K extends NodeName>(rule: Rule<K>, what: string): Rule<K> {
+  return (body, at, inner) => {
+    object(
+      at,
+      denied(`${what} is refused: what it would do cannot be analysed.`, 'ask a person to do it by a migration'),
+    )
+    return rule(body, at, inner)
+  }
+}
+
+function alterTable(body: Body<'AlterTableStmt'>, at: At): void {
+  const kind = kindOf(body.objtype)
+  const actions = new Set(['sql.alter'])
+  for (const node of body.cmds ?? []) {
+    const subtype = as('AlterTableCmd', node)?.subtype ?? ''
+    if (/^AT_Drop(Column|Constraint)$/.test(subtype)) actions.add('sql.drop')
+    if (/^AT_(ChangeOwner|(Enable|Disable|Force|NoForce)RowSecurity)$/.test(subtype)) actions.add('sql.grant')
+  }
+  for (const action of actions) {
+    if (body.objtype === 'OBJECT_TYPE')
+      touch(at, action, schemaResource(at.names, schemaOfNew(body.relation, at)), { args: { '/kind': kind } })
+    else touchDefined(at, action, body.relation ?? {}, { '/kind': kind })
+  }
+  readParts(body, body.relation, at)
+}
+
+/** Renames, moves and the like name a relation or any other object. */
+function onNamed(
+  action: string,
+): (type: Body<'DropStmt'>['removeType'], range: Range, node: Node | undefined, at: At) => void {
+  return (type, range, node, at) => {
+    if (range !== undefined) touchDefined(at, action, range, { '/kind': kindOf(type) })
+    else touchObject(at, action, type, node ?? ({} as Node), { '/kind': kindOf(type) })
+  }
+}
+
+function createSchema(body: Body<'CreateSchemaStmt'>, at: At): void {
+  const schema = body.schemaname ?? body.authrole?.rolename ?? ''
+  touch(at, 'sql.create', schemaResource(at.names, schema), { args: { '/kind': 'schema', '/name': schema } })
+  for (const element of body.schemaElts ?? []) {
+    const [name, inner] = open(element) ?? []
+    const rule = name === undefined ? undefined : (DEFINITIONS as Readonly<Record<string, Rule<NodeName>>>)[name]
+    if (rule === undefined) object(at, denied('CREATE SCHEMA with such an element is refused.', 'create it on its own'))
+    else
+      rule(inner as never, at, () => {
+        throw new TypeError('no statement is inside a schema element')
+      })
+  }
+}
+
+function grant(body: Body<'GrantStmt'>, at: At): void {
+  const args = { '/kind': kindOf(body.objtype) }
+  const inSchema = body.targtype === 'ACL_TARGET_ALL_IN_SCHEMA'
+  for (const node of body.objects ?? [])
+    touchObject(at, 'sql.grant', inSchema ? 'OBJECT_SCHEMA' : body.objtype, node, args)
+  if (body.objects === undefined) touch(at, 'sql.grant', targetResource(at.names), { args })
+}
+
+function drop(body: Body<'DropStmt'>, at: At): void {
+  const args = { '/kind': kindOf(body.removeType), ...(body.behavior === 'DROP_CASCADE' && { '/cascade': 'true' }) }
+  for (const node of body.objects ?? []) touchObject(at, 'sql.drop', body.removeType, node, args)
+}
+
+function defaultPrivileges(body: Body<'AlterDefaultPrivilegesStmt'>, at: At): void {
+  const schemas = (body.options ?? []).flatMap((node) => {
+    const option = as('DefElem', node)
+    return option?.defname === 'schemas' ? texts(as('List', option.arg)?.items) : []
+  })
+  const args = { '/kind': 'default privileges' }
+  for (const schema of schemas) touch(at, 'sql.grant', schemaResource(at.names, schema), { args })
+  if (schemas.length === 0) touch(at, 'sql.grant', targetResource(at.names), { args })
+}
+
+const renamed = onNamed('sql.alter')
+const commented = onNamed('sql.comment')
+const regranted = onNamed('sql.grant')
+
+/** Everything that defines, changes or removes what a database is made of, and who may use it. */
+export const DEFINITIONS = {
+  AlterCollationStmt: make('collation', (body) => body.collname, 'sql.alter'),
+  AlterDatabaseRefreshCollStmt: onTarget('sql.alter', 'database'),
+  AlterDatabaseSetStmt: refused(onTarget('sql.alter', 'database'), 'ALTER DATABASE SET'),
+  AlterDatabaseStmt: onTarget('sql.alter', 'database'),
+  AlterDefaultPrivilegesStmt: defaultPrivileges,
+  AlterDomainStmt: (body, at, inner) => {
+    if (body.subtype === 'X') make<'AlterDomainStmt'>('domain', (each) => each.typeName, 'sql.drop')(body, at, inner)
+    make<'AlterDomainStmt'>('domain', (each) => each.typeName, 'sql.alter')(body, at, inner)
+  },
+  AlterEnumStmt: make('enum', (body) => body.typeName, 'sql.alter'),
+  AlterEventTrigStmt: refused(onTarget('sql.alter', 'event trigger'), 'ALTER EVENT TRIGGER'),
+  AlterExtensionContentsStmt: refused(onTarget('sql.alter', 'extension'), 'ALTER EXTENSION'),
+  AlterExtensionStmt: refused(onTarget('sql.alter', 'extension'), 'ALTER EXTENSION'),
+  AlterFdwStmt: refused(onTarget('sql.alter', 'foreign data wrapper'), 'ALTER FOREIGN DATA WRAPPER'),
+  AlterForeignServerStmt: refused(onTarget('sql.alter', 'server'), 'ALTER SERVER'),
+  AlterFunctionStmt: (body, at) =>
+    touchObject(
+      at,
+      'sql.alter',
+      'OBJECT_FUNCTION',
+      { ObjectWithArgs: body.func ?? {} },
+      { '/kind': kindOf(body.objtype) },
+    ),
+  AlterObjectDependsStmt: (body, at) => renamed(body.objectType, body.relation, body.object, at),
+  AlterObjectSchemaStmt: (body, at) => {
+    renamed(body.objectType, body.relation, body.object, at)
+    touch(at, 'sql.create', schemaResource(at.names, body.newschema ?? ''), {
+      args: { '/kind': kindOf(body.objectType) },
+    })
+  },
+  AlterOpFamilyStmt: refused(onTarget('sql.alter', 'operator family'), 'ALTER OPERATOR FAMILY'),
+  AlterOperatorStmt: refused(onTarget('sql.alter', 'operator'), 'ALTER OPERATOR'),
+  AlterOwnerStmt: (body, at) => regranted(body.objectType, body.relation, body.object, at),
+  AlterPolicyStmt: refused(
+    onRelation('sql.grant', 'policy', (body) => body.table),
+    'ALTER POLICY',
+  ),
+  AlterPublicationStmt: refused(onTarget('sql.alter', 'publication'), 'ALTER PUBLICATION'),
+  AlterRoleSetStmt: refused(onTarget('sql.grant', 'role'), 'ALTER ROLE SET'),
+  AlterRoleStmt: onTarget('sql.grant', 'role'),
+  AlterSeqStmt: onRelation('sql.alter', 'sequence', (body) => body.sequence),
+  AlterStatsStmt: make('statistics', (body) => body.defnames, 'sql.alter'),
+  AlterSubscriptionStmt: refused(onTarget('sql.alter', 'subscription'), 'ALTER SUBSCRIPTION'),
+  AlterSystemStmt: refused(onTarget('sql.alter', 'system'), 'ALTER SYSTEM'),
+  AlterTSConfigurationStmt: make('text search configuration', (body) => body.cfgname, 'sql.alter'),
+  AlterTSDictionaryStmt: make('text search dictionary', (body) => body.dictname, 'sql.alter'),
+  AlterTableMoveAllStmt: onTarget('sql.alter', 'tablespace'),
+  AlterTableSpaceOptionsStmt: onTarget('sql.alter', 'tablespace'),
+  AlterTableStmt: alterTable,
+  AlterTypeStmt: refused(
+    make('type', (body) => body.typeName, 'sql.alter'),
+    'ALTER TYPE SET',
+  ),
+  AlterUserMappingStmt: refused(onTarget('sql.grant', 'user mapping'), 'ALTER USER MAPPING'),
+  CommentStmt: (body, at) => commented(body.objtype, undefined, body.object, at),
+  CompositeTypeStmt: newRelation('type', (body) => body.typevar),
+  CreateAmStmt: refused(onTarget('sql.create', 'access method'), 'CREATE ACCESS METHOD'),
+  CreateCastStmt: refused(onTarget('sql.create', 'cast'), 'CREATE CAST'),
+  CreateConversionStmt: refused(
+    make('conversion', (body) => body.conversion_name),
+    'CREATE CONVERSION',
+  ),
+  CreateDomainStmt: make('domain', (body) => body.domainname),
+  CreateEnumStmt: make('enum', (body) => body.typeName),
+  CreateEventTrigStmt: refused(onTarget('sql.create', 'event trigger'), 'CREATE EVENT TRIGGER'),
+  CreateExtensionStmt: refused(onTarget('sql.create', 'extension'), 'CREATE EXTENSION'),
+  CreateFdwStmt: refused(onTarget('sql.create', 'foreign data wrapper'), 'CREATE FOREIGN DATA WRAPPER'),
+  CreateForeignServerStmt: refused(onTarget('sql.create', 'server'), 'CREATE SERVER'),
+  CreateForeignTableStmt: refused(
+    newRelation('foreign table', (body) => body.base?.relation),
+    'CREATE FOREIGN TABLE',
+  ),
+  CreateFunctionStmt: refused((body, at) => {
+    const name = parts(body.funcname)
+    const args = { '/kind': body.is_procedure === true ? 'procedure' : 'function', '/name': name.at(-1) ?? '' }
+    touch(at, 'sql.create', schemaOf(at, name), { args })
+  }, 'CREATE FUNCTION or PROCEDURE'),
+  CreateOpClassStmt: refused(onTarget('sql.create', 'operator class'), 'CREATE OPERATOR CLASS'),
+  CreateOpFamilyStmt: refused(onTarget('sql.create', 'operator family'), 'CREATE OPERATOR FAMILY'),
+  CreatePLangStmt: refused(onTarget('sql.create', 'language'), 'CREATE LANGUAGE'),
+  CreatePolicyStmt: refused(
+    onRelation('sql.grant', 'policy', (body) => body.table),
+    'CREATE POLICY',
+  ),
+  CreatePublicationStmt: refused(onTarget('sql.create', 'publication'), 'CREATE PUBLICATION'),
+  CreateRangeStmt: make('range', (body) => body.typeName),
+  CreateRoleStmt: onTarget('sql.grant', 'role'),
+  CreateSchemaStmt: createSchema,
+  CreateSeqStmt: newRelation('sequence', (body) => body.sequence),
+  CreateStatsStmt: make('statistics', (body) => body.defnames),
+  CreateStmt: newRelation('table', (body) => body.relation),
+  CreateSubscriptionStmt: refused(onTarget('sql.create', 'subscription'), 'CREATE SUBSCRIPTION'),
+  CreateTableAsStmt: (body, at) => {
+    createInto(body.into ?? {}, at, body.objtype === 'OBJECT_MATVIEW' ? 'materialized view' : 'table')
+    const execute = as('ExecuteStmt', body.query)
+    if (execute === undefined) {
+      at.query(body.query ?? ({} as Node), at, false)
+      return {}
+    }
+    walk(execute.params, at)
+    if (at.hidden.columns.size > 0)
+      object(at, denied('CREATE TABLE AS EXECUTE may copy columns that are masked for you.', 'write the query itself'))
+    return { uses: { does: 'execute', name: execute.name ?? '' } }
+  },
+  CreateTableSpaceStmt: onTarget('sql.create', 'tablespace'),
+  CreateTransformStmt: refused(onTarget('sql.create', 'transform'), 'CREATE TRANSFORM'),
+  CreateTrigStmt: refused(
+    onRelation('sql.create', 'trigger', (body) => body.relation),
+    'CREATE TRIGGER',
+  ),
+  CreateUserMappingStmt: refused(onTarget('sql.grant', 'user mapping'), 'CREATE USER MAPPING'),
+  CreatedbStmt: onTarget('sql.create', 'database'),
+  DefineStmt: (body, at, inner) => {
+    const rule = make<'DefineStmt'>(kindOf(body.kind), (each) => each.defnames)
+    return (body.kind === 'OBJECT_COLLATION' ? rule : refused(rule, `CREATE ${kindOf(body.kind).toUpperCase()}`))(
+      body,
+      at,
+      inner,
+    )
+  },
+  DropOwnedStmt: onTarget('sql.drop', 'owned'),
+  DropRoleStmt: (body, at, inner) => {
+    onTarget<'DropRoleStmt'>('sql.grant', 'role')(body, at, inner)
+    onTarget<'DropRoleStmt'>('sql.drop', 'role')(body, at, inner)
+  },
+  DropStmt: drop,
+  DropSubscriptionStmt: onTarget('sql.drop', 'subscription'),
+  DropTableSpaceStmt: onTarget('sql.drop', 'tablespace'),
+  DropUserMappingStmt: onTarget('sql.drop', 'user mapping'),
+  DropdbStmt: onTarget('sql.drop', 'database'),
+  GrantRoleStmt: onTarget('sql.grant', 'role'),
+  GrantStmt: grant,
+  ImportForeignSchemaStmt: refused(onTarget('sql.create', 'foreign schema'), 'IMPORT FOREIGN SCHEMA'),
+  IndexStmt: onRelation('sql.create', 'index', (body) => body.relation),
+  LoadStmt: refused(onTarget('sql.create', 'library'), 'LOAD'),
+  ReassignOwnedStmt: onTarget('sql.grant', 'owner'),
+  RenameStmt: (body, at) => renamed(body.renameType, body.relation, body.object, at),
+  RuleStmt: refused(
+    (body, at) => touchDefined(at, 'sql.create', body.relation ?? {}, { '/kind': 'rule' }),
+    'CREATE RULE',
+  ),
+  SecLabelStmt: (body, at) => regranted(body.objtype, undefined, body.object, at),
+  ViewStmt: (body, at) => {
+    const args = { '/kind': 'view', '/name': body.view?.relname ?? '' }
+    touch(at, 'sql.create', schemaResource(at.names, schemaOfNew(body.view, at)), { args })
+    at.query(body.query ?? ({} as Node), at, false)
+  },
+} satisfies { readonly [K in NodeName]?: Rule<K> }

@@ -1,0 +1,74 @@
+import { EFFECT_FUNCTIONS, HARMLESS_FUNCTIONS, OPAQUE_FUNCTIONS } from './builtin-functions.ts'
+import { denied, object, touch, type At } from './findings.ts'
+import { targetResource } from './relations.ts'
+import { checkSetting } from './settings.ts'
+import { as, constantText, parts, type Body, type Node } from './tree.ts'
+
+/** True when the call can only be to this built-in: the name is qualified, or nothing outside pg_catalog has it. */
+function isBuiltin(at: At, name: readonly string[], list: ReadonlySet<string>): boolean {
+  const bare = name.at(-1) ?? ''
+  if (!list.has(bare) || name.length > 2) return false
+  return name.length === 2 ? name[0] === 'pg_catalog' : !at.names.catalog.functions.has(bare)
+}
+
+export function isHarmless(at: At, name: readonly string[]): boolean {
+  return isBuiltin(at, name, HARMLESS_FUNCTIONS)
+}
+
+/** A call by name: nothing for the harmless ones, `sql.call` for the rest. */
+export function callFunction(at: At, name: readonly string[]): void {
+  const text = (name[0] === 'pg_catalog' ? name.slice(1) : name).join('.').toLowerCase()
+  at.findings.functions.add(text)
+  if (isHarmless(at, name)) return
+  touch(at, 'sql.call', targetResource(at.names), { args: { '/function': text } })
+  if (isBuiltin(at, name, EFFECT_FUNCTIONS)) return
+  at.findings.changesSearchPath = true
+  objectToUnknown(at, `Function ${text}`)
+}
+
+/** `row.name` and `(row).name` call the function `name` when the row has no such column. */
+export function callAsAttribute(at: At, name: string): void {
+  const known = at.names.catalog.functions.has(name) || EFFECT_FUNCTIONS.has(name) || OPAQUE_FUNCTIONS.has(name)
+  if (known) callFunction(at, [name])
+}
+
+/** An operator outside pg_catalog, or one that may be, runs somebody's function. */
+export function useOperator(at: At, name: readonly string[]): void {
+  const symbol = name.at(-1) ?? ''
+  const foreign = name.length > 1 ? name[0] !== 'pg_catalog' : at.names.catalog.operators.has(symbol)
+  if (!foreign) return
+  touch(at, 'sql.call', targetResource(at.names), { args: { '/operator': name.join('.') } })
+  objectToUnknown(at, `Operator ${name.join('.')}`)
+}
+
+/** CALL: procedures are never built in. */
+export function callProcedure(at: At, name: readonly string[]): void {
+  const text = name.join('.').toLowerCase()
+  at.findings.functions.add(text)
+  at.findings.changesSearchPath = true
+  touch(at, 'sql.call', targetResource(at.names), { args: { '/function': text } })
+  objectToUnknown(at, `Procedure ${text}`)
+}
+
+function objectToUnknown(at: At, subject: string): void {
+  if (at.hidden.columns.size === 0) return
+  at.findings.touchesHidden = true
+  object(at, denied(`${subject} may show columns that are masked for you.`, 'use built-in functions only'))
+}
+
+/** set_config is SET in another form: the same settings are refused, and which one it is has to be legible. */
+export function checkSetConfig(at: At, call: Body<'FuncCall'>): void {
+  if (parts(call.funcname).at(-1) !== 'set_config') return
+  at.findings.changesSearchPath = true
+  const [name, value] = (call.args ?? []).map(argument)
+  const setting = constantText(name)
+  if (setting === undefined) {
+    object(at, denied('set_config needs the name of the setting as a plain string.', 'use SET'))
+  } else {
+    checkSetting(at, setting.toLowerCase(), constantText(value))
+  }
+}
+
+function argument(node: Node): Node {
+  return as('NamedArgExpr', node)?.arg ?? node
+}

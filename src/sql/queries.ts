@@ -1,0 +1,70 @@
+import { refuse } from '../gateway/refusals.ts'
+import { readDelete, readInsert, readMerge, readUpdate } from './changes.ts'
+import { walk } from './expressions.ts'
+import { object, touch, type At, type Shape } from './findings.ts'
+import { creationSchema, schemaResource, targetResource } from './relations.ts'
+import { rename } from './findings.ts'
+import { readSelect } from './select.ts'
+import { open, parts, as, type Body, type Node, type NodeName } from './tree.ts'
+
+type Read<K extends NodeName> = (body: Body<K>, at: At, bare: boolean) => Shape
+
+const QUERIES: { readonly [K in NodeName]?: Read<K> } = {
+  SelectStmt: (body, at, bare) => {
+    if (body.intoClause === undefined) return readSelect(body, at, bare)
+    createInto(body.intoClause, at)
+    return readSelect(body, at, false)
+  },
+  InsertStmt: readInsert,
+  UpdateStmt: readUpdate,
+  DeleteStmt: readDelete,
+  MergeStmt: readMerge,
+}
+
+/** Reads a whole query with its WITH list, and notes what it gives. */
+export function readQuery(node: Node, at: At, bare: boolean): Shape {
+  const [name, body] = open(node) ?? []
+  const read = name === undefined ? undefined : (QUERIES[name] as Read<NodeName> | undefined)
+  if (read === undefined || body === undefined) return objectToUnknown(at, name)
+  const inside = readWith((body as Body<'SelectStmt'>).withClause, at)
+  const shape = read(body as never, inside, bare)
+  at.findings.shapes.set(body, shape)
+  return shape
+}
+
+function objectToUnknown(at: At, name: string | undefined): Shape {
+  touch(at, 'sql.unknown', targetResource(at.names))
+  object(at, refuse('unreadable', `A ${name ?? 'query'} cannot be read here.`, [{ do: 'change', hint: 'use SELECT' }]))
+  return { columns: undefined, few: false, correlated: true }
+}
+
+/** A WITH item sees those before it; with RECURSIVE, itself and all others too. None sees the query's own FROM. */
+function readWith(clause: Body<'WithClause'> | undefined, at: At): At {
+  if (clause === undefined) return at
+  const items = (clause.ctes ?? []).flatMap((node) => as('CommonTableExpr', node) ?? [])
+  const ctes = new Map(at.ctes)
+  const unknown: Shape = { columns: undefined, few: false, correlated: false }
+  if (clause.recursive === true) for (const item of items) ctes.set(item.ctename ?? '', unknown)
+  for (const item of items) {
+    const shape = at.query(item.ctequery ?? ({} as Node), { ...at, ctes }, false)
+    walk([item.search_clause, item.cycle_clause], at)
+    const columns = rename(shape.columns, parts(item.aliascolnames))
+    ctes.set(item.ctename ?? '', clause.recursive === true ? unknown : { ...shape, columns })
+  }
+  return { ...at, ctes }
+}
+
+/** The table that SELECT INTO and CREATE TABLE AS make. */
+export function createInto(into: Body<'IntoClause'>, at: At, kind = 'table'): void {
+  const schema = schemaOfNew(into.rel, at)
+  touch(at, 'sql.create', schemaResource(at.names, schema), {
+    args: { '/kind': kind, '/name': into.rel?.relname ?? '' },
+  })
+  walk(into.options, at)
+}
+
+/** The schema that a new relation goes to. */
+export function schemaOfNew(range: Body<'RangeVar'> | undefined, at: At): string {
+  if (range?.schemaname !== undefined) return range.schemaname
+  return range?.relpersistence === 't' ? 'pg_temp' : creationSchema(at.names)
+}

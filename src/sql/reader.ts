@@ -1,0 +1,56 @@
+import type { Effect, Refusal, Touch } from '../gateway/domain.ts'
+import type { Catalog } from './catalog.ts'
+
+/** How a statement uses the names that live in a session: prepared statements and cursors share them with the wire. */
+export type SessionName =
+  | { readonly does: 'prepare'; readonly name: string; readonly statement: Statement }
+  | { readonly does: 'execute'; readonly name: string }
+  | { readonly does: 'deallocate'; readonly name: string | null }
+  | { readonly does: 'declare'; readonly name: string; readonly statement: Statement }
+  | { readonly does: 'fetch'; readonly name: string }
+  | { readonly does: 'close'; readonly name: string | null }
+  /** DISCARD ALL: both kinds. */
+  | { readonly does: 'forget' }
+
+/** What one statement would do. `null` in deallocate and close is ALL. */
+export type Statement = {
+  /** The parse tree's own node name: `SelectStmt`, `DropStmt`. */
+  readonly node: string
+  /** Empty only where `uses` says whose touches count instead (EXECUTE, FETCH). */
+  readonly touches: readonly Touch[]
+  /** For `final` also outside a transaction block only: the caller lowers it to `revocable` inside one. */
+  readonly effect: Effect
+  readonly uses?: SessionName
+  /** BEGIN, COMMIT, ROLLBACK and the like. */
+  readonly transaction?: 'begin' | 'commit' | 'rollback' | 'savepoint'
+  /** True when it changes how later names resolve (`SET search_path`, DISCARD ALL, RESET ALL). */
+  readonly changesSearchPath: boolean
+  /** True when a relation with a hidden column is read or written: error texts of the session are then withheld. */
+  readonly touchesHidden: boolean
+  /** EXPLAIN can be asked of it: one SELECT, INSERT, UPDATE, DELETE or MERGE with harmless functions only. */
+  readonly explainable: boolean
+  readonly objection?: Refusal
+}
+
+/** A text read whole: its statements in order, or why it is refused. */
+export type Reading =
+  | { readonly statements: readonly Statement[] }
+  | { readonly objection: Refusal; readonly sqlstate?: string }
+
+export type ReadRequest = {
+  /** Exactly the bytes of the wire, decoded as UTF-8; contains no NUL. */
+  readonly text: string
+  /** The target's name, first segment of resource ids. */
+  readonly target: string
+  /** Schemas searched for unqualified names, in order; undefined when not known: then every schema counts. */
+  readonly searchPath?: readonly string[]
+  /** Data classes that the session's identity must not see. */
+  readonly hidden: readonly string[]
+}
+
+/** Reads SQL text. Never throws for a bad text; rejects with Fault `parser` only when it is disposed. */
+export interface SqlReader extends AsyncDisposable {
+  read(request: ReadRequest): Promise<Reading>
+  /** Makes `catalog` the one that `target`'s names are resolved against from now on. */
+  learn(target: string, catalog: Catalog): void
+}

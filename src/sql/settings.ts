@@ -1,0 +1,35 @@
+import { denied, object, type At } from './findings.ts'
+
+const ON = ['on', 'true', 'yes', '1', 't', 'y', 'tr', 'tru', 'ye']
+
+/**
+ * Settings that change parsing, roles or walls: refused whatever the policy says. The lists are the values that change
+ * nothing, in lower case; an empty list refuses every value and RESET.
+ */
+const WALLS: Readonly<Record<string, readonly string[]>> = {
+  standard_conforming_strings: ON,
+  backslash_quote: [],
+  client_encoding: ['utf8', 'utf-8', 'unicode'],
+  row_security: ON,
+  session_replication_role: [],
+  role: [],
+  session_authorization: [],
+  default_transaction_read_only: ON,
+  transaction_read_only: ON,
+  session_preload_libraries: [],
+  local_preload_libraries: [],
+  dynamic_library_path: [],
+  extension_control_path: [],
+  restrict_nonsystem_relation_kind: [],
+}
+
+/** `log_` settings decide what the server's log keeps, `debug_` ones print plans, with their constants, to the client. */
+const WALLED_PREFIXES = ['log_', 'debug_']
+
+/** Objects to a change of a walled setting. `value` undefined: RESET, DEFAULT, or not legible. */
+export function checkSetting(at: At, name: string, value: string | undefined): void {
+  const harmless = Object.hasOwn(WALLS, name) ? WALLS[name]! : undefined
+  const walled = harmless !== undefined || WALLED_PREFIXES.some((prefix) => name.startsWith(prefix))
+  if (!walled || (value !== undefined && harmless?.includes(value.toLowerCase()))) return
+  object(at, denied(`The setting ${name} may not be changed here.`, `leave ${name} as it is`))
+}

@@ -1,0 +1,61 @@
+import { refuse } from '../gateway/refusals.ts'
+import type { Catalog } from './catalog.ts'
+import type { ReadRequest, Reading, SqlReader } from './reader.ts'
+import { newReadingCache } from './reading-cache.ts'
+import { cacheKey, startReadingQueue, unreadable } from './reading-queue.ts'
+
+export type SqlReaderOptions = {
+  /** A text that takes longer is refused. */
+  readonly timeoutMs?: number
+  /** In bytes of UTF-8. */
+  readonly maxTextBytes?: number
+}
+
+const TIMEOUT_MS = 2000
+const MAX_TEXT_BYTES = 1024 * 1024
+const CACHED_TEXT_BYTES = 64 * 1024
+const CACHE_BYTES = 32 * 1024 * 1024
+
+/**
+ * Reads SQL in a worker thread with PostgreSQL's own parser. The worker is not trusted to live: whatever goes wrong in
+ * it but a syntax error, or takes too long, refuses the text at the head of the queue and starts a new worker for the
+ * rest.
+ */
+export function startSqlReader(options: SqlReaderOptions = {}): SqlReader {
+  const maxTextBytes = options.maxTextBytes ?? MAX_TEXT_BYTES
+  const catalogs = new Map<string, Catalog>()
+  const cache = newReadingCache(CACHED_TEXT_BYTES, CACHE_BYTES)
+  const queue = startReadingQueue(options.timeoutMs ?? TIMEOUT_MS, catalogs, (waiting, reading) => {
+    if ('statements' in reading) cache.keep(waiting.key, waiting.request.text, reading)
+  })
+  return {
+    read(request) {
+      const objection = checkText(request.text, maxTextBytes) ?? checkCatalog(request, catalogs)
+      if (objection !== undefined) return Promise.resolve(objection)
+      if (request.text === '') return Promise.resolve({ statements: [] })
+      const known = cache.find(cacheKey(request, catalogs))
+      return known === undefined ? queue.read(request) : Promise.resolve(known)
+    },
+    learn(target, catalog) {
+      catalogs.set(target, catalog)
+      queue.tell({ does: 'learn', target, catalog })
+    },
+    [Symbol.asyncDispose]: () => queue.stop(),
+  }
+}
+
+function checkText(text: string, maxTextBytes: number): Reading | undefined {
+  const bytes = Buffer.byteLength(text)
+  if (bytes > maxTextBytes) {
+    const message = `The statement has ${bytes} bytes; at most ${maxTextBytes} are read.`
+    return { objection: refuse('too_large', message, [{ do: 'change', hint: 'send it in smaller statements' }]) }
+  }
+  if (text.includes('\0')) return unreadable('The statement contains a NUL character.')
+  return text.isWellFormed() ? undefined : unreadable('The statement is not valid Unicode.')
+}
+
+/** Without the target's catalog nothing is known about what names mean. */
+function checkCatalog(request: ReadRequest, catalogs: ReadonlyMap<string, Catalog>): Reading | undefined {
+  if (catalogs.has(request.target)) return undefined
+  return { objection: refuse('unavailable', `The catalog of ${request.target} has not been read yet.`) }
+}

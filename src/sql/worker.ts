@@ -1,0 +1,48 @@
+import { parentPort } from 'node:worker_threads'
+import { hasSqlDetails, loadModule, parseSync, type SqlError } from 'libpg-query'
+import { refuse } from '../gateway/refusals.ts'
+import { analyse } from './analyse.ts'
+import { EMPTY_CATALOG, indexCatalog, type CatalogIndex } from './catalog-index.ts'
+import type { Catalog } from './catalog.ts'
+import type { ReadRequest, Reading } from './reader.ts'
+
+/** What the worker is told. */
+export type ToWorker =
+  | { readonly does: 'learn'; readonly target: string; readonly catalog: Catalog }
+  | { readonly does: 'read'; readonly request: ReadRequest }
+
+/** What it answers: one `read` or `broken` for each `read`, in order. After `broken` it is of no more use. */
+export type FromWorker =
+  | { readonly does: 'ready' }
+  | { readonly does: 'read'; readonly reading: Reading }
+  | { readonly does: 'broken'; readonly why: string }
+
+function readText(request: ReadRequest, index: CatalogIndex): FromWorker {
+  try {
+    return { does: 'read', reading: { statements: analyse(parseSync(request.text), request, index) } }
+  } catch (error) {
+    if (hasSqlDetails(error)) return { does: 'read', reading: syntaxError(error) }
+    return { does: 'broken', why: error instanceof Error ? error.message : 'unknown' }
+  }
+}
+
+/** `cursorPosition` counts characters from 0 (tried with characters of two and four bytes). */
+function syntaxError(error: SqlError): Reading {
+  const position = (error.sqlDetails?.cursorPosition ?? 0) + 1
+  const remedy = [{ do: 'change', hint: `correct the statement at character ${position}` }] as const
+  return { objection: refuse('unreadable', error.message, remedy, { position }), sqlstate: '42601' }
+}
+
+async function serve(port: NonNullable<typeof parentPort>): Promise<void> {
+  const catalogs = new Map<string, CatalogIndex>()
+  const empty = indexCatalog(EMPTY_CATALOG)
+  const answer = (message: FromWorker): void => port.postMessage(message)
+  await loadModule()
+  port.on('message', (message: ToWorker) => {
+    if (message.does === 'learn') catalogs.set(message.target, indexCatalog(message.catalog))
+    else answer(readText(message.request, catalogs.get(message.request.target) ?? empty))
+  })
+  answer({ does: 'ready' })
+}
+
+if (parentPort !== null) await serve(parentPort)
