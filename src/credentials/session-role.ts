@@ -65,12 +65,20 @@ const MARK = 'sallyport '
 const Comment = z.object({ installation: z.string(), session: z.templateLiteral(['ses_', z.string()]) })
 
 /**
- * `sallyport {"installation":…,"session":…,"target":…,"who":["Agent corp/bot","User corp/ann"]}`. Printable ASCII
- * whatever the identity says, so that it fits every server encoding and cannot play tricks on a terminal.
+ * `sallyport {"installation":…,"session":…,"target":…,"who":["Agent corp/bot","User corp/ann"],"person":"ann@example.com"}`.
+ * Printable ASCII whatever the identity says, so that it fits every server encoding and cannot play tricks on a terminal.
  */
 export function writeComment(installation: string, request: LeaseRequest): string {
   const { session, target, identity } = request
-  const json = JSON.stringify({ installation, session, target, who: chainOf(identity).map(nameOf) })
+  const chain = chainOf(identity)
+  const person = chain.find((one) => one.person !== undefined)?.person
+  const json = JSON.stringify({
+    installation,
+    session,
+    target,
+    who: chain.map(nameOf),
+    person: person && shortened(person),
+  })
   return MARK + json.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
@@ -98,9 +106,12 @@ function chainOf(identity: Identity): readonly Identity[] {
 
 const LONGEST_NAME = 200
 
-/** Cut when long, with a hash of the whole, so that two long names stay two. */
 function nameOf(identity: Identity): string {
-  const name = `${identity.kind} ${identityId(identity)}`
+  return shortened(`${identity.kind} ${identityId(identity)}`)
+}
+
+/** Cut when long, with a hash of the whole, so that two long names stay two. */
+function shortened(name: string): string {
   if (name.length <= LONGEST_NAME) return name
   return `${name.slice(0, LONGEST_NAME)}… sha256:${createHash('sha256').update(name).digest('hex').slice(0, 16)}`
 }

@@ -54,7 +54,8 @@ export async function holdOperation(
 
   const ticket = required(session, operation, approval)
   if (pause === 'busy') return { ...hold, refusal: ticket }
-  await session.record(operationEntry(session.opening, operation, { decision: 'hold', ...hold }))
+  const asked = { id: approval.id, by: [] }
+  await session.record(operationEntry(session.opening, operation, { decision: 'hold', ...hold, approval: asked }))
   const settled = await session.whileHeld((cancelled) => wait(session, exchange, ticket, approval, cancelled))
   if (settled === 'cancelled') return { ...hold, refusal: refuse('cancelled', 'Cancelled while waiting for approval.') }
   if (settled.state === 'approved') return release(session, operation, hold, settled)

@@ -41,7 +41,8 @@ function describe(step: ReplayStep): Lines {
 function describeOperation(step: OperationDecided): Lines {
   const { operation, stage, decision, rules, approval, refusal } = step
   const how = rules.length > 0 ? ` by ${rules.join(', ')}` : ''
-  const approved = approval ? `, approval ${approval.id} by ${approval.by.join(', ')}` : ''
+  const by = approval && approval.by.length > 0 ? ` by ${approval.by.join(', ')}` : ''
+  const approved = approval ? `, approval ${approval.id}${by}` : ''
   return [
     `${operation} ${DECIDED[decision]}${how}${approved}${stage === 'prepare' ? ' (prepared only)' : ''}`,
     ...step.text.split('\n').map((line) => `| ${line}`),

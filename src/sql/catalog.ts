@@ -32,8 +32,8 @@ export type Catalog = {
   /** Changes whenever the content does. */
   readonly version: string
   readonly relations: readonly CatalogRelation[]
-  /** Names of functions, procedures and aggregates outside pg_catalog, as `schema.name`. */
+  /** Names of functions, procedures and aggregates outside pg_catalog and of no extension, as `schema.name`. */
   readonly functions: readonly string[]
-  /** Names of operators outside pg_catalog (`+`, `~~`). */
+  /** Names of operators outside pg_catalog and of no extension (`+`, `~~`). */
   readonly operators: readonly string[]
 }

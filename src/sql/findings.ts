@@ -112,7 +112,7 @@ function guard(at: At, found: Found): void {
 /** The item that a relation in a FROM list is to expressions; columns are renamed by the alias. */
 export function relationItem(at: At, range: RangeVar, found: readonly Found[], renamed: readonly string[]): FromItem {
   const known = found.every((each) => each.relation !== undefined)
-  const columns = found.flatMap((each) => each.relation?.columns.map((column) => column.name) ?? [])
+  const columns = found.flatMap((each) => each.relation?.columns.map((column, i) => renamed[i] ?? column.name) ?? [])
   const hidden = found.flatMap((each) => {
     const names = each.relation === undefined ? undefined : at.hidden.columns.get(each.relation.oid)
     return (
@@ -122,7 +122,7 @@ export function relationItem(at: At, range: RangeVar, found: readonly Found[], r
   return {
     name: range.alias?.aliasname ?? range.relname ?? '',
     label: range.relname ?? '',
-    columns: known ? rename(columns, renamed) : undefined,
+    columns: known ? columns : undefined,
     hidden: new Set(hidden),
     direct: true,
     few: false,

@@ -60,15 +60,17 @@ function objectToUnknown(at: At, subject: string): void {
 export function checkSetConfig(at: At, call: Body<'FuncCall'>): void {
   if (parts(call.funcname).at(-1) !== 'set_config') return
   at.findings.changesSearchPath = true
-  const [name, value] = (call.args ?? []).map(argument)
-  const setting = constantText(name)
+  const setting = constantText(argument(call, 0, 'setting_name'))
   if (setting === undefined) {
     object(at, denied('set_config needs the name of the setting as a plain string.', 'use SET'))
   } else {
-    checkSetting(at, setting.toLowerCase(), constantText(value))
+    checkSetting(at, setting.toLowerCase(), constantText(argument(call, 1, 'new_value')))
   }
 }
 
-function argument(node: Node): Node {
-  return as('NamedArgExpr', node)?.arg ?? node
+/** An argument by its name or its place. */
+function argument(call: Body<'FuncCall'>, place: number, name: string): Node | undefined {
+  const args = call.args ?? []
+  const named = args.map((arg) => as('NamedArgExpr', arg)).find((arg) => arg?.name === name)
+  return named?.arg ?? args[place]
 }

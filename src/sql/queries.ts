@@ -1,9 +1,8 @@
 import { refuse } from '../gateway/refusals.ts'
 import { readDelete, readInsert, readMerge, readUpdate } from './changes.ts'
 import { walk } from './expressions.ts'
-import { object, touch, type At, type Shape } from './findings.ts'
+import { object, rename, touch, type At, type Shape } from './findings.ts'
 import { creationSchema, schemaResource, targetResource } from './relations.ts'
-import { rename } from './findings.ts'
 import { readSelect } from './select.ts'
 import { open, parts, as, type Body, type Node, type NodeName } from './tree.ts'
 

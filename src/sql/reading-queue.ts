@@ -33,57 +33,77 @@ export type ReadingQueue = {
 
 type Settled = (waiting: Waiting, reading: Reading) => void
 
+type State = {
+  readonly timeoutMs: number
+  readonly catalogs: ReadonlyMap<string, Catalog>
+  readonly settled: Settled
+  waiting: Waiting[]
+  worker: Running | undefined
+  stopped: boolean
+}
+
 /** Texts go to the worker at once and are answered in order, so the one it died over is always the first. */
 export function startReadingQueue(
   timeoutMs: number,
   catalogs: ReadonlyMap<string, Catalog>,
   settled: Settled,
 ): ReadingQueue {
-  let waiting: Waiting[] = []
-  let worker: Running | undefined
-  let stopped = false
-
-  const send = (each: Waiting): void => {
-    each.key = cacheKey(each.request, catalogs)
-    running().tell({ does: 'read', request: each.request })
-  }
-  const running = (): Running => {
-    if (worker !== undefined) return worker
-    worker = startWorker({ timeoutMs, isIdle: () => waiting.length === 0, onReading, onBroken })
-    for (const [target, catalog] of catalogs) worker.tell({ does: 'learn', target, catalog })
-    return worker
-  }
-  const onReading = (reading: Reading): void => {
-    const first = waiting.shift()
-    if (first === undefined) return
-    settled(first, reading)
-    first.resolve(reading)
-  }
-  const onBroken = (why: string): void => {
-    worker = undefined
-    const [first, ...rest] = waiting
-    const refused = rest.filter((each) => each.retried)
-    waiting = rest.filter((each) => !each.retried)
-    for (const each of [...(first === undefined ? [] : [first]), ...refused]) each.resolve(unreadable(why))
-    for (const each of waiting) {
-      each.retried = true
-      send(each)
-    }
-  }
+  const state: State = { timeoutMs, catalogs, settled, waiting: [], worker: undefined, stopped: false }
   return {
     read: (request) =>
       new Promise((resolve, reject) => {
-        if (stopped) return reject(new Fault('parser', 'the SQL reader is closed'))
+        if (state.stopped) return reject(closed())
         const each: Waiting = { request, resolve, reject, key: '', retried: false }
-        waiting.push(each)
-        send(each)
+        state.waiting.push(each)
+        send(state, each)
       }),
-    tell: (message) => worker?.tell(message),
+    tell: (message) => state.worker?.tell(message),
     async stop() {
-      stopped = true
-      for (const each of waiting.splice(0)) each.reject(new Fault('parser', 'the SQL reader is closed'))
-      await worker?.stop()
-      worker = undefined
+      state.stopped = true
+      for (const each of state.waiting.splice(0)) each.reject(closed())
+      await state.worker?.stop()
+      state.worker = undefined
     },
+  }
+}
+
+function closed(): Fault {
+  return new Fault('parser', 'the SQL reader is closed')
+}
+
+function send(state: State, each: Waiting): void {
+  each.key = cacheKey(each.request, state.catalogs)
+  state.worker ??= startTaught(state)
+  state.worker.tell({ does: 'read', request: each.request })
+}
+
+function startTaught(state: State): Running {
+  const worker = startWorker({
+    timeoutMs: state.timeoutMs,
+    isIdle: () => state.waiting.length === 0,
+    onReading: (reading) => answer(state, reading),
+    onBroken: (why) => recover(state, why),
+  })
+  for (const [target, catalog] of state.catalogs) worker.tell({ does: 'learn', target, catalog })
+  return worker
+}
+
+function answer(state: State, reading: Reading): void {
+  const first = state.waiting.shift()
+  if (first === undefined) return
+  state.settled(first, reading)
+  first.resolve(reading)
+}
+
+/** The first is refused, and so is every other that has lived through this before; the rest get a new worker. */
+function recover(state: State, why: string): void {
+  state.worker = undefined
+  const [first, ...rest] = state.waiting
+  const refused = rest.filter((each) => each.retried)
+  state.waiting = rest.filter((each) => !each.retried)
+  for (const each of first === undefined ? refused : [first, ...refused]) each.resolve(unreadable(why))
+  for (const each of state.waiting) {
+    each.retried = true
+    send(state, each)
   }
 }

@@ -32,22 +32,19 @@ export function startWorker(events: WorkerEvents): Running {
     events.onBroken(why)
   }
   const watchdog = newWatchdog(() => end('The statement takes too long to read.'))
-  let limit = START_TIMEOUT_MS
   worker.on('message', (message: FromWorker) => {
     if (ended) return
     if (message.does === 'broken') return end(TOO_COMPLEX)
-    if (message.does === 'ready') limit = events.timeoutMs
-    else events.onReading(message.reading)
+    if (message.does === 'read') events.onReading(message.reading)
     if (events.isIdle()) watchdog.rest()
-    else watchdog.watch(limit)
+    else watchdog.watch(events.timeoutMs)
   })
-  worker.on('error', () => end(TOO_COMPLEX))
-  worker.on('exit', () => end(TOO_COMPLEX))
-  watchdog.watch(limit)
+  for (const event of ['error', 'exit']) worker.on(event, () => end(TOO_COMPLEX))
+  watchdog.watch(START_TIMEOUT_MS)
   return {
     tell(message) {
       worker.postMessage(message, [])
-      if (message.does === 'read' && !watchdog.isWatching()) watchdog.watch(limit)
+      if (message.does === 'read' && !watchdog.isWatching()) watchdog.watch(events.timeoutMs)
     },
     async stop() {
       ended = true

@@ -27,6 +27,7 @@ const SETUP = `
   CREATE TABLE parent (id int); CREATE TABLE child (card text) INHERITS (parent);
   CREATE TABLE logged (id int); CREATE RULE log AS ON INSERT TO logged DO ALSO SELECT email FROM customers;
   CREATE SEQUENCE counter; CREATE TYPE pair AS (a int, b int);
+  CREATE EXTENSION citext;
   CREATE SCHEMA "a.b"; CREATE TABLE "a.b"."c""d" (e text, ":relid 4711 " text);
   CREATE VIEW "a.b".":relid 4712" AS SELECT ":relid 4711 " AS ":relid 4713 :funcid 99999" FROM "a.b"."c""d";`
 const SENSITIVE = {
@@ -115,7 +116,7 @@ describe('readCatalog', () => {
     assert.deepEqual(find(catalog, 'a.b.c"d').columns[0], { name: 'e', number: 1, classes: ['pii'] })
   })
 
-  it('lists functions and operators that are no built-ins', async () => {
+  it('lists functions and operators that are no built-ins and belong to no extension', async () => {
     const { catalog } = await readCatalog(query, SENSITIVE)
     assert.ok(catalog.functions.includes('public.peek'))
     assert.equal(
@@ -123,6 +124,7 @@ describe('readCatalog', () => {
       false,
     )
     assert.deepEqual(catalog.operators, ['==='])
+    assert.ok(!catalog.functions.includes('public.citext_eq'))
   })
 
   it('has another version whenever its content is another, and the same otherwise', async () => {

@@ -57,9 +57,13 @@ SELECT json_build_object(
       'shows', rule.shows, 'opaque', coalesce(rule.opaque, false)
     ) ORDER BY r.oid) FROM relation r LEFT JOIN rule ON rule.oid = r.oid),
   'functions', (SELECT json_agg(DISTINCT n.nspname || '.' || p.proname ORDER BY n.nspname || '.' || p.proname)
-    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname <> 'pg_catalog'),
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname <> 'pg_catalog' AND NOT EXISTS (
+      SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')),
   'operators', (SELECT json_agg(DISTINCT o.oprname ORDER BY o.oprname)
-    FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace WHERE n.nspname <> 'pg_catalog')
+    FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace
+    WHERE n.nspname <> 'pg_catalog' AND NOT EXISTS (
+      SELECT FROM pg_depend d WHERE d.classid = 'pg_operator'::regclass AND d.objid = o.oid AND d.deptype = 'e'))
 ) AS catalog`
 
 const Oids = z.array(z.int()).nullable()

@@ -4,6 +4,7 @@ import { newId } from '../../gateway/ids.ts'
 import { refuse } from '../../gateway/refusals.ts'
 import type { Reading, SessionName, Statement } from '../../sql/reader.ts'
 import type { Connection, Portal, Prepared } from './connection.ts'
+import { creationObjection } from './creations.ts'
 import type { Proposal } from './names.ts'
 
 /** A text read, with the session's own names resolved. */
@@ -23,11 +24,12 @@ export type Understood = {
 export async function understand(connection: Connection, text: string): Promise<Understood> {
   const reading = await read(connection, text)
   if ('objection' in reading) return unreadable(connection.target.resource, text, reading)
-  if (reading.statements.some(({ changesSearchPath }) => changesSearchPath)) {
+  const understood = await resolve(connection, text, reading.statements)
+  if ([...reading.statements, ...understood.used].some(({ changesSearchPath }) => changesSearchPath)) {
     connection.searchPath = undefined
-    connection.searchPathChanges.push(text)
+    connection.searchPathChanges.push([text, ...understood.usedTexts].join('\n'))
   }
-  return resolve(connection, text, reading.statements)
+  return understood
 }
 
 function read({ target, session, searchPath }: Connection, text: string): Promise<Reading> {
@@ -64,11 +66,13 @@ async function resolve(connection: Connection, text: string, statements: readonl
     else used.push(name)
   }
   const inner = used.flatMap(({ statement }) => statement ?? [])
+  const touches = [...statements, ...inner].flatMap(({ touches }) => touches)
+  objection ??= inner.find((statement) => statement.objection)?.objection
   return {
     text,
     statements,
-    touches: [...statements, ...inner].flatMap(({ touches }) => touches),
-    objection: objection ?? inner.find((statement) => statement.objection)?.objection,
+    touches,
+    objection: objection ?? creationObjection(connection.target, touches),
     used: inner,
     usedTexts: used.map((prepared) => prepared.text),
     proposals,

@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict'
+import { after, describe, it } from 'node:test'
+import * as fc from 'fast-check'
+import { Fault } from '../gateway/fault.ts'
+import { CLINIC } from './fixtures.ts'
+import type { Reading } from './reader.ts'
+import { startSqlReader } from './worker-reader.ts'
+
+const reader = startSqlReader({ timeoutMs: 10_000 })
+reader.learn('clinic', CLINIC)
+after(() => reader[Symbol.asyncDispose]())
+
+function read(text: string, hidden: readonly string[] = ['pii'], by = reader): Promise<Reading> {
+  return by.read({ text, target: 'clinic', searchPath: ['public'], hidden })
+}
+
+const DEEP = `SELECT 1${'+1'.repeat(400_000)}`
+
+async function nodes(text: string, by = reader): Promise<readonly string[] | string> {
+  const reading = await read(text, ['pii'], by)
+  return 'statements' in reading ? reading.statements.map((each) => each.node) : reading.objection.code
+}
+
+describe('the SQL reader', () => {
+  it('reads all statements of a text in order, and none of an empty one', async () => {
+    assert.deepEqual(await nodes('SELECT 1;; /* */ DROP TABLE x;'), ['SelectStmt', 'DropStmt'])
+    assert.deepEqual(await nodes(''), [])
+    assert.deepEqual(await nodes(' ; -- nothing'), [])
+  })
+
+  it('answers a syntax error with the position in characters and its SQLSTATE', async () => {
+    const reading = await read("SELECT 'é😀' FROM x WHERE WHERE")
+    assert.ok('objection' in reading)
+    assert.equal(reading.objection.code, 'unreadable')
+    assert.equal(reading.objection.message, 'syntax error at or near "WHERE"')
+    assert.equal(reading.objection.position, 26)
+    assert.equal(reading.sqlstate, '42601')
+  })
+
+  it('refuses NUL and broken Unicode, and says sizes when a text is too large', async () => {
+    assert.equal(await nodes('SELECT 1\0; DROP TABLE x'), 'unreadable')
+    assert.equal(await nodes("SELECT '\ud800'"), 'unreadable')
+    const reading = await read(`SELECT '${'é'.repeat(600_000)}'`)
+    assert.ok('objection' in reading)
+    assert.equal(reading.objection.code, 'too_large')
+    assert.match(reading.objection.message, /1200009 bytes; at most 1048576/)
+  })
+
+  it('refuses what it cannot know the names of', async () => {
+    const reading = await reader.read({ text: 'SELECT 1', target: 'elsewhere', hidden: [] })
+    assert.ok('objection' in reading && reading.objection.code === 'unavailable')
+  })
+
+  it('refuses a text that kills the parser, and reads the others in the queue and after it', async () => {
+    const all = await Promise.all(['SELECT 2', DEEP, 'SELECT 3', 'SELECT 4'].map((text) => nodes(text)))
+    assert.deepEqual(all, [['SelectStmt'], 'unreadable', ['SelectStmt'], ['SelectStmt']])
+    assert.deepEqual(await nodes('SELECT 5'), ['SelectStmt'])
+  })
+
+  it('tries each other text once more only', async () => {
+    const all = await Promise.all([DEEP, `${DEEP}+2`, 'SELECT 6'].map((text) => nodes(text)))
+    assert.deepEqual(all, ['unreadable', 'unreadable', 'unreadable'])
+    assert.deepEqual(await nodes('SELECT 6'), ['SelectStmt'])
+  })
+
+  it('gives up on a text that takes too long, and works on', async () => {
+    const hasty = startSqlReader({ timeoutMs: 300 })
+    hasty.learn('clinic', CLINIC)
+    const tables = Array.from({ length: 4000 }, (_, i) => `visits v${i}`)
+    const chain = tables.map((_, i) => `v${i}.id = v${i + 1}.id`)
+    assert.equal(
+      await nodes(`DELETE FROM visits USING ${tables.join()} WHERE ${chain.join(' AND ')}`, hasty),
+      'unreadable',
+    )
+    assert.deepEqual(await nodes('SELECT 1', hasty), ['SelectStmt'])
+    await hasty[Symbol.asyncDispose]()
+  })
+
+  it('forgets no catalog with its worker, and takes a newer one at once', async () => {
+    const own = startSqlReader()
+    own.learn('clinic', CLINIC)
+    const isRefused = async () => {
+      const reading = await read('SELECT lower(name) FROM patients', ['pii'], own)
+      return 'statements' in reading && reading.statements[0]?.objection !== undefined
+    }
+    assert.equal(await isRefused(), true)
+    await nodes(DEEP, own)
+    assert.equal(await isRefused(), true)
+    own.learn('clinic', { ...CLINIC, version: '2', functions: [] })
+    assert.equal(await isRefused(), false)
+    await own[Symbol.asyncDispose]()
+  })
+
+  it('tells apart readings for different eyes', async () => {
+    const text = 'SELECT lower(name) || mail FROM patients'
+    const objection = async (hidden: readonly string[]) => {
+      const reading = await read(text, hidden)
+      return 'statements' in reading ? reading.statements[0]?.objection?.code : 'none'
+    }
+    assert.equal(await objection(['pii']), 'denied')
+    assert.equal(await objection([]), undefined)
+    assert.equal(await objection(['pii']), 'denied')
+  })
+
+  it('rejects what waits when it is closed', async () => {
+    const closed = startSqlReader()
+    closed.learn('clinic', CLINIC)
+    const waiting = read('SELECT 1', [], closed)
+    const isClosed = (error: unknown) => error instanceof Fault && error.code === 'parser'
+    const rejected = assert.rejects(waiting, isClosed)
+    await closed[Symbol.asyncDispose]()
+    await rejected
+    await assert.rejects(read('SELECT 1', [], closed), isClosed)
+  })
+})
+
+const WORDS =
+  `SELECT INSERT UPDATE DELETE MERGE INTO FROM WHERE WITH AS ( ) ( ) , , * . ; patients visits mail id x 1 'a' = AND OR NOT
+  ORDER BY GROUP VALUES SET RETURNING UNION JOIN ON LATERAL LIMIT CREATE TABLE DROP ALTER EXPLAIN ANALYZE PREPARE EXECUTE count(*) $1 ::text`.split(
+    /\s+/,
+  )
+const words = fc.array(fc.constantFrom(...WORDS), { maxLength: 14 }).map((list) => list.join(' '))
+
+describe('any text at all', () => {
+  it('is read or refused, and every statement that is read touches something or uses a name', async () => {
+    const text = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      words,
+      words.map((each) => `SELECT ${each}`),
+    )
+    await fc.assert(
+      fc.asyncProperty(text, async (each) => {
+        const reading = await read(each)
+        if ('objection' in reading) return reading.objection.message !== ''
+        return reading.statements.every((statement) => statement.touches.length > 0 || statement.uses !== undefined)
+      }),
+      { numRuns: 400 },
+    )
+  })
+
+  it('keeps its touches however deep it is nested', async () => {
+    const wraps = [
+      '(SELECT max(id) FROM (SELECT * FROM (%) a) b)',
+      '(WITH c AS (SELECT (%) AS id) SELECT id FROM c)',
+      'coalesce((%), 1)',
+      '(CASE WHEN (%) = 1 THEN 1 END)',
+    ]
+    const nesting = fc.array(fc.constantFrom(...wraps), { maxLength: 12 })
+    await fc.assert(
+      fc.asyncProperty(nesting, async (list) => {
+        const inner = list.reduce(
+          (text, wrap) => wrap.replace('%', () => (wrap.includes('FROM (%)') ? `SELECT ${text} AS id` : text)),
+          '(SELECT id FROM visits)',
+        )
+        const reading = await read(`SELECT ${inner}`)
+        assert.ok('statements' in reading)
+        assert.ok(reading.statements[0]!.touches.some((each) => each.resource.id === 'clinic/public.visits'))
+      }),
+      { numRuns: 60 },
+    )
+  })
+})
