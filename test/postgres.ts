@@ -120,14 +120,14 @@ async function start(
     env: { ...process.env, LC_ALL: 'C', DIRECTORY: directory },
   })
   const log = collect(child)
-  if (await isReady(child, log)) return { ready: running(child, log, port) }
+  if (await isReady(child, log)) return { ready: running(child, log, port, directory) }
   // The keeper would remove the directory that the next attempt needs.
   process.kill(-child.pid!, 'SIGKILL')
   await once(child, 'close')
   return { log: log.text }
 }
 
-function running(child: ChildProcess, log: Log, port: number): TestPostgres {
+function running(child: ChildProcess, log: Log, port: number, directory: string): TestPostgres {
   keepAlive(child, false)
   const url = (database = 'postgres', user?: string, password?: string): string => {
     const login = user === undefined ? '' : `${encodeURIComponent(user)}:${encodeURIComponent(password ?? '')}@`
@@ -145,6 +145,8 @@ function running(child: ChildProcess, log: Log, port: number): TestPostgres {
       const closed = child.exitCode === null && child.signalCode === null ? once(child, 'close') : undefined
       child.stdin?.end()
       await closed
+      // The keeper may not: run as root, it is another user, and TMPDIR may let only its owner remove things.
+      await rm(directory, { recursive: true, force: true })
     },
   }
 }

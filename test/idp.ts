@@ -1,0 +1,1 @@
+export { startIdp, type Account, type Idp } from '../demo/idp.ts'
