@@ -4,17 +4,19 @@ import { createAdmin } from './admin/admin.ts'
 import { serveAdmin } from './admin/serve-admin.ts'
 import { createApprovals } from './approvals/create-approvals.ts'
 import { loadConfig, type Config } from './config/config.ts'
-import type { RoleCredential } from './credentials/postgres-role.ts'
+import type { Endpoint } from './config/fields.ts'
+import { allowance } from './gateway/allowance.ts'
 import { serverTls, type ServerTls } from './gateway/certificate.ts'
 import { systemClock, type Clock } from './gateway/clock.ts'
 import { openSession, type Core, type Gateway } from './gateway/gateway.ts'
 import { listen, type Listener } from './gateway/listener.ts'
+import type { Protocol, Target } from './gateway/protocol.ts'
 import { createGrants } from './grants/grants.ts'
 import { createAuthenticate } from './identity/authenticate.ts'
 import { openLocalTokens } from './identity/local-tokens.ts'
 import { loadPolicies } from './policy/load-policies.ts'
+import { http } from './protocols/http/http.ts'
 import { postgres } from './protocols/postgres/postgres.ts'
-import type { PostgresTarget } from './protocols/postgres/postgres-target.ts'
 import { voteEntry } from './record/entry.ts'
 import { loadLogKey } from './record/key.ts'
 import { openRecorder } from './record/open-recorder.ts'
@@ -23,7 +25,7 @@ import { startReplica } from './store/replicas.ts'
 import { sessionsIndex, type SessionsIndex } from './store/sessions-index.ts'
 import { openStore, type Store } from './store/store.ts'
 import { sweepOrphans } from './sweep.ts'
-import { openTargets, PROTOCOLS, type Targets } from './targets.ts'
+import { openTargets, PROTOCOLS } from './targets.ts'
 
 export type GatewayConfig = Config<typeof PROTOCOLS>
 
@@ -38,6 +40,8 @@ export interface Running {
   readonly tls: ServerTls
   readonly admin: Listener
   readonly postgres: Listener
+  /** Absent when neither `listen.http` nor a target asks for it. */
+  readonly http?: Listener
   /** Takes nothing new, lets what runs end within a limit, revokes every lease, closes the log. */
   drain(): Promise<void>
 }
@@ -50,8 +54,12 @@ type State = {
   readonly recorder: Recorder
 }
 
+/** Connections without an identity that are recorded, at most. */
+const STRANGERS_PER_SECOND = 10
 /** How often roles that a crash left behind are looked for, in ms. */
 const SWEEP_MS = 60_000
+/** Where HTTP clients come in when there are targets for them and the config does not say. */
+const HTTP_AT: Endpoint = { host: '127.0.0.1', port: 8421 }
 /** How long connections may last once the gateway drains, in ms. */
 const DRAIN_MS = 15_000
 
@@ -61,43 +69,59 @@ export async function startGateway(file: string, output: Output, clock: Clock = 
   const config = await loadConfig(file, PROTOCOLS)
   const state = await openState(config, clock, output, starting)
   const tls = await serverTls(config.data, config.tls, [config.listen.admin.at.host, config.listen.postgres.at.host])
-  const admin = await listenLater('admin', config, output)
+  const admin = await listenLater('admin', config.listen.admin.at, output)
   starting.defer(() => admin.listener.close(0))
   const url = config.url ?? `http://${admin.listener.host}:${admin.listener.port}`
   const core = await openCore(config, state, clock, url)
-  const targets = starting.use(openTargets(config, { installation: state.store.installation, clock, live: core.live }))
+  const { installation } = state.store
+  const targets = starting.use(openTargets(config, { installation, clock, live: core.live, warn: output.warn }))
   const sweeping = starting.use(
-    sweepOrphans([...targets.byName.values()], state.recorder, clock, { everyMs: SWEEP_MS, warn: output.warn }),
+    sweepOrphans([...targets.postgres.values(), ...targets.http.values()], state.recorder, clock, {
+      everyMs: SWEEP_MS,
+      warn: output.warn,
+    }),
   )
   await sweeping.first
   await state.index.closeOrphans([state.replica], clock.now())
 
   const draining = new AbortController()
-  const protocol = postgres()
-  const gateway = gatewayOver(core, targets, tls, draining.signal)
-  const door = await listenLater('postgres', config, output)
+  const base = { core, tls: tls.context, draining: draining.signal }
+  const door = await listenLater('postgres', config.listen.postgres.at, output)
   starting.defer(() => door.listener.close(0))
-  door.serve((socket) => protocol.serve(socket, gateway))
+  door.serve(serving(postgres(), targets.postgres, base))
+  const httpAt = config.listen.http?.at ?? (targets.http.size > 0 ? HTTP_AT : undefined)
+  const httpDoor = httpAt && (await listenLater('http', httpAt, output))
+  starting.defer(() => httpDoor?.listener.close(0))
+  httpDoor?.serve(serving(http(), targets.http, base))
+  const doors = [door.listener, ...(httpDoor ? [httpDoor.listener] : [])]
   const app = createAdmin({
     authenticate: core.authenticate,
     approvals: core.approvals,
     sessions: state.index,
     admin: config.admin,
     url,
-    readiness: () => admin.listener.accepting && door.listener.accepting && !draining.signal.aborted,
+    readiness: () => [admin.listener, ...doors].every(({ accepting }) => accepting) && !draining.signal.aborted,
     log: (error) => output.warn(`admin: ${String(error)}`),
   })
   admin.serve(serveAdmin(app.fetch, tls.context))
   const parts = starting.move()
   const drain = async (): Promise<void> => {
     draining.abort()
-    const closed = door.listener.close(DRAIN_MS)
+    const closed = Promise.all(doors.map((listener) => listener.close(DRAIN_MS)))
     await Promise.all([...core.live.values()].map((session) => session.drain()))
     await closed
     await parts.disposeAsync()
   }
-  const { installation } = state.store
-  return { config, installation, url, tls, admin: admin.listener, postgres: door.listener, drain }
+  return {
+    config,
+    installation,
+    url,
+    tls,
+    admin: admin.listener,
+    postgres: door.listener,
+    http: httpDoor?.listener,
+    drain,
+  }
 }
 
 async function openState(
@@ -141,37 +165,39 @@ async function openCore(config: GatewayConfig, { store, recorder }: State, clock
     approvals,
     grants: createGrants({ store, clock }),
     authenticate: createAuthenticate({ providers: config.identity, local, clock }),
+    strangers: allowance(STRANGERS_PER_SECOND, clock),
     live: new Map(),
     url,
   }
 }
 
-function gatewayOver(
-  core: Core,
-  targets: Targets,
-  tls: ServerTls,
-  draining: AbortSignal,
-): Gateway<PostgresTarget, RoleCredential> {
-  return {
-    core,
-    tls: tls.context,
-    draining,
-    target: (name) => targets.byName.get(name),
-    open: (request) => openSession(core, request),
+type Base = Pick<Gateway<Target<unknown>, unknown>, 'core' | 'tls' | 'draining'>
+
+/** A protocol over its own targets. */
+function serving<T extends Target<C>, C>(protocol: Protocol<T, C>, targets: ReadonlyMap<string, T>, base: Base): Serve {
+  const gateway: Gateway<T, C> = {
+    ...base,
+    target: (name) => targets.get(name),
+    open: async (request) => {
+      const opened = await openSession<T, C>(base.core, request)
+      if ('session' in opened && base.draining.aborted) await opened.session.drain()
+      return opened
+    },
   }
+  return (socket) => protocol.serve(socket, gateway)
 }
 
 type Serve = Parameters<typeof listen>[0]['serve']
 
 /** Opens a port now, because others need to know its number; connections wait until it is said who serves them. */
 async function listenLater(
-  name: 'admin' | 'postgres',
-  config: GatewayConfig,
+  name: 'admin' | 'postgres' | 'http',
+  at: Endpoint,
   output: Output,
 ): Promise<{ readonly listener: Listener; readonly serve: (serve: Serve) => void }> {
   const { promise, resolve } = Promise.withResolvers<Serve>()
   const listener = await listen({
-    ...config.listen[name].at,
+    ...at,
     name,
     serve: async (socket) => (await promise)(socket),
     onError: (error) => output.warn(`${name}: ${String(error)}`),

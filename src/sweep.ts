@@ -1,4 +1,5 @@
 import type { Clock } from './gateway/clock.ts'
+import { reasonOf } from './gateway/fault.ts'
 import type { LeaseSource } from './grants/lease.ts'
 import type { Recorder } from './record/recorder.ts'
 
@@ -42,6 +43,6 @@ async function sweepOne({ name, leases }: Swept, recorder: Recorder, warn: (line
       await recorder.append({ type: 'lease.revoked', target: name, lease, reason: 'orphan', ...revocation }, 'written')
     }
   } catch (error) {
-    warn(`target ${name}: leases of a crashed gateway could not be looked for: ${String(error)}`)
+    warn(`target ${name}: leases of a crashed gateway could not be looked for: ${reasonOf(error)}`)
   }
 }

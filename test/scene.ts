@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { Client } from 'pg'
-import { systemClock } from '../src/gateway/clock.ts'
+import { systemClock, type Clock } from '../src/gateway/clock.ts'
 import { openLocalTokens, type LocalTokens, type TokenRequest } from '../src/identity/local-tokens.ts'
 import type { StoredEntry } from '../src/record/entry.ts'
 import { readLog } from '../src/record/read.ts'
@@ -30,7 +30,7 @@ export interface Scene extends AsyncDisposable {
   restart(): Promise<void>
 }
 
-export type SceneOptions = ShopOptions
+export type SceneOptions = ShopOptions & { readonly clock?: Clock }
 
 export async function startScene(options: SceneOptions = {}): Promise<Scene> {
   await using starting = new AsyncDisposableStack()
@@ -39,7 +39,7 @@ export async function startScene(options: SceneOptions = {}): Promise<Scene> {
   const checkpoints: string[] = []
   const warnings: string[] = []
   const output = { checkpoint: (line: string) => checkpoints.push(line), warn: (line: string) => warnings.push(line) }
-  let gateway = await startGateway(config, output)
+  let gateway = await startGateway(config, output, options.clock)
   starting.defer(() => gateway.drain())
   const parts = starting.move()
 
@@ -62,7 +62,7 @@ export async function startScene(options: SceneOptions = {}): Promise<Scene> {
     api: (given, path, body) => api(gateway, given, path, body),
     restart: async () => {
       await gateway.drain()
-      gateway = await startGateway(config, output)
+      gateway = await startGateway(config, output, options.clock)
     },
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   }

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { Fault } from '../gateway/fault.ts'
-import { loadLogKey, readPublicKey } from '../record/key.ts'
+import { readPublicKey } from '../record/key.ts'
 import { exportLog } from '../record/read.ts'
 import { verifyLog, type Verification } from '../record/verify.ts'
 import { configFile, dataDirectory, withDataOption } from './data-directory.ts'
@@ -29,7 +29,10 @@ Examples:
 
 /** `sallyport audit verify` and `audit export`. */
 export function addAudit(program: Command): void {
-  const audit = program.command('audit').description('the log: verify it, export it')
+  const audit = program
+    .command('audit')
+    .description('the log: verify it, export it')
+    .addHelpText('after', `${VERIFY_EXAMPLES}\n${EXPORT_EXAMPLES}`)
   const verify = audit
     .command('verify')
     .description('check that no record was changed, dropped or reordered')
@@ -47,16 +50,25 @@ export function addAudit(program: Command): void {
     .addHelpText('after', EXPORT_EXAMPLES)
   withDataOption(exporting).action(async (options: { config?: string; since?: string }) => {
     const dir = join(await dataDirectory(configFile(options.config)), 'log')
+    process.stdout.on('error', endQuietly)
     for await (const line of exportLog({ dir, since: options.since ? timeOf(options.since) : undefined })) {
       if (!process.stdout.write(`${line}\n`)) await new Promise((resolve) => process.stdout.once('drain', resolve))
     }
   })
 }
 
+/** Whoever reads the records may stop reading: `sallyport audit export | head`. */
+function endQuietly(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
+}
+
 async function runVerify(options: Verifying): Promise<void> {
   const { dir, publicKey } = await whatToVerify(options)
   const checkpoints = options.checkpoint ? (await readFile(options.checkpoint, 'utf8')).split('\n') : undefined
   const verification = await verifyLog({ dir, publicKey, checkpoints })
+  if (verification.records === 0 && verification.verdict === 'intact')
+    throw new Fault('store', `There is no log in ${dir}.`)
   if (options.json) console.log(JSON.stringify(verification))
   else verificationText(verification).forEach((line) => console.log(line))
   if (verification.verdict !== 'intact') process.exitCode = 1
@@ -67,10 +79,9 @@ async function whatToVerify({
   log,
   key,
 }: Verifying): Promise<Pick<Parameters<typeof verifyLog>[0], 'dir' | 'publicKey'>> {
-  if (log && key) return { dir: log, publicKey: readPublicKey(await readFile(key, 'utf8')) }
-  const data = await dataDirectory(configFile(config))
-  const publicKey = key ? readPublicKey(await readFile(key, 'utf8')) : loadLogKey(data).publicKey
-  return { dir: log ?? join(data, 'log'), publicKey }
+  const data = log && key ? '' : await dataDirectory(configFile(config))
+  const pem = await readFile(key ?? join(data, 'keys', 'log.pub.pem'), 'utf8')
+  return { dir: log ?? join(data, 'log'), publicKey: readPublicKey(pem) }
 }
 
 function verificationText({

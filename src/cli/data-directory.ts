@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
@@ -6,6 +7,7 @@ import * as z from 'zod'
 import { Fault } from '../gateway/fault.ts'
 
 const DataConfig = z.object({ data: z.string().default('./sallyport-data') })
+const PolicyConfig = z.object({ policies: z.string().default('./policies') })
 
 /** The option of every command that works on the gateway's own files: whoever may read those needs no token. */
 export function withDataOption(command: Command): Command {
@@ -26,5 +28,16 @@ export async function dataDirectory(file: string): Promise<string> {
     return resolve(dirname(file), data)
   } catch (error) {
     throw new Fault('config', `${file} cannot be read as a config: \`sallyport check\` says why.`, error)
+  }
+}
+
+/** The directory of policies that a config file names, whatever else is wrong with it; undefined when there is none. */
+export async function policyDirectory(file: string): Promise<string | undefined> {
+  try {
+    const { policies } = PolicyConfig.parse(parse(await readFile(file, 'utf8')))
+    const directory = resolve(dirname(file), policies)
+    return statSync(directory).isDirectory() ? directory : undefined
+  } catch {
+    return undefined
   }
 }

@@ -2,9 +2,10 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { SessionId } from '../gateway/domain.ts'
 import { Fault } from '../gateway/fault.ts'
-import { renderer } from '../protocols/postgres/render.ts'
+import { renderer as httpRenderer } from '../protocols/http/render.ts'
+import { renderer as postgresRenderer } from '../protocols/postgres/render.ts'
 import { readLog } from '../record/read.ts'
-import { replay } from '../record/replay.ts'
+import { replay, type Render } from '../record/replay.ts'
 import { replayText } from '../record/replay-text.ts'
 import { configFile, dataDirectory, withDataOption } from './data-directory.ts'
 
@@ -25,11 +26,19 @@ export function addReplay(program: Command): void {
     const dir = join(await dataDirectory(configFile(options.config)), 'log')
     const entries = readLog({ dir, session: session as SessionId })
     let steps = 0
-    for await (const step of replay(session as SessionId, entries, renderer())) {
+    for await (const step of replay(session as SessionId, entries, await rendererOf(session as SessionId, dir))) {
       steps++
       const lines = options.json ? [JSON.stringify(step)] : replayText(step)
       lines.forEach((line) => console.log(line))
     }
-    if (steps === 0) throw new Fault('usage', `The log has no session ${session}.`)
+    if (steps === 0) throw new Fault('store', `The log has no session ${session}.`)
   })
+}
+
+/** How the answers of a session are read: by the protocol it was opened with. */
+async function rendererOf(session: SessionId, dir: string): Promise<Render> {
+  for await (const entry of readLog({ dir, session, types: ['session.opened'] })) {
+    if (entry.type === 'session.opened' && entry.protocol === 'http') return httpRenderer()
+  }
+  return postgresRenderer()
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { startGateway, type Output, type Running } from '../start.ts'
+import type { Output, Running } from '../start.ts'
 import { configFile, withDataOption } from './data-directory.ts'
 
 const EXAMPLES = `
@@ -11,8 +11,9 @@ Examples:
 export function addServe(program: Command): void {
   withDataOption(program.command('serve').description('run the gateway').addHelpText('after', EXAMPLES)).action(
     async (options: { readonly config?: string }) => {
+      const { startGateway } = await import('../start.ts') // all of the gateway: not for --help
       const gateway = await startGateway(configFile(options.config), processOutput)
-      for (const line of banner(gateway)) console.log(line)
+      console.log(banner(gateway))
       await drainOnSignal(gateway)
     },
   )
@@ -23,13 +24,14 @@ export const processOutput: Output = {
   warn: (line) => console.error(`${new Date().toISOString()} warning: ${line}`),
 }
 
-function banner({ config, url, tls, admin, postgres }: Running): readonly string[] {
+function banner({ config, url, tls, admin, postgres, http }: Running): string {
   const targets = config.targets.map(({ name }) => name).join(', ') || 'none'
+  const alsoHttp = http ? `, http on ${http.host}:${http.port}` : ''
   return [
-    `sallyport is ready: postgres on ${postgres.host}:${postgres.port}, admin on ${admin.host}:${admin.port}`,
+    `sallyport is ready: postgres on ${postgres.host}:${postgres.port}${alsoHttp}, admin on ${admin.host}:${admin.port}`,
     `  url ${url}, targets ${targets}, data ${config.data}`,
     `  certificate ${tls.selfSigned ? '(self-signed) ' : ''}sha256 ${tls.fingerprint}`,
-  ]
+  ].join('\n')
 }
 
 /** Resolves when the gateway has drained after SIGTERM or SIGINT; a second signal ends the process at once. */

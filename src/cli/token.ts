@@ -29,7 +29,10 @@ const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_
 
 /** `sallyport token create`. */
 export function addToken(program: Command): void {
-  const token = program.command('token').description('tokens of the gateway itself, for those who have no IdP')
+  const token = program
+    .command('token')
+    .description('tokens of the gateway itself, for those who have no IdP')
+    .addHelpText('after', EXAMPLES)
   const create = token
     .command('create')
     .description('make a token and print it')

@@ -15,7 +15,8 @@ export type Config<P extends Protocols> = {
   readonly data: string
   /** PEM texts. */
   readonly tls?: { readonly cert: string; readonly key: Secret }
-  readonly listen: { readonly admin: Listen; readonly postgres: Listen }
+  /** `http` is opened when it is given, or when a target needs it. */
+  readonly listen: { readonly admin: Listen; readonly postgres: Listen; readonly http?: Listen }
   readonly identity: readonly ProviderConfig[]
   readonly targets: readonly TargetConfig<P>[]
   /** The directory of policies; `policies` beside the file unless the file says otherwise. */

@@ -34,18 +34,18 @@ export type TargetConfig<P extends Protocols> = {
 const KNOWN_PROTOCOLS = ['postgres', 'mysql', 'http', 'kubernetes', 'aws', 'mcp'] as const
 const RESERVED_NAMES = ['mcp', 'api', 'oauth', 'saml']
 
-const listenAt = (fallback: Endpoint) => {
-  const plain = endpoint.transform((at): Listen => ({ at }))
-  const mapping = keys({ at: endpoint, public: endpoint.optional() })
-  return either<Listen, Listen>(plain, mapping, 'must be host:port, or a mapping with at and public').default({
-    at: fallback,
-  })
-}
+const place = either<Listen, Listen>(
+  endpoint.transform((at): Listen => ({ at })),
+  keys({ at: endpoint, public: endpoint.optional() }),
+  'must be host:port, or a mapping with at and public',
+)
+const listenAt = (fallback: Endpoint) => place.default({ at: fallback })
 
 const listen = keys({
   admin: listenAt({ host: '127.0.0.1', port: 8420 }),
   postgres: listenAt({ host: '127.0.0.1', port: 5433 }),
-  ...notBuiltKeys(['mysql', 'http', 'kubernetes', 'aws', 'mcp']),
+  http: place.optional(),
+  ...notBuiltKeys(['mysql', 'kubernetes', 'aws', 'mcp']),
 })
 
 const webUrl = text.refine((value) => {

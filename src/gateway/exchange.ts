@@ -35,8 +35,8 @@ export function maskPart(part: Part, masker: Masker): Masked {
 export type Waiting = { readonly message: string; readonly refusal: Refusal }
 
 /**
- * Whether an operation can wait for a human. `idle`: the target is idle, it can. `busy`: a transaction is open or
- * something before it is unsettled, it cannot. `gone`: something before it failed, it will not run at all.
+ * Whether an operation can wait for a human. `idle`: the target is idle, it can. `busy`: a transaction is open, something
+ * before it is unsettled, or its client would rather have a ticket: it cannot. `gone`: something before it failed, it will not run at all.
  */
 export type Pause = 'idle' | 'busy' | 'gone'
 

@@ -20,3 +20,10 @@ export class Fault extends Error {
     this.code = code
   }
 }
+
+/** What went wrong and why, in one line: the messages of an error and of its causes. For operators; never for clients. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const message = error.message === '' && 'code' in error ? String(error.code) : error.message.replace(/\.$/, '')
+  return error.cause === undefined ? message : `${message}: ${reasonOf(error.cause)}`
+}

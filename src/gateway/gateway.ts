@@ -9,6 +9,7 @@ import { recordedIdentity } from '../record/entry.ts'
 import type { Recorder } from '../record/recorder.ts'
 import type { Clock } from './clock.ts'
 import type { Address, Identity, Refusal, SessionId } from './domain.ts'
+import { Fault } from './fault.ts'
 import { newId } from './ids.ts'
 import { permitFrom } from './permit.ts'
 import type { Target } from './protocol.ts'
@@ -26,6 +27,8 @@ export type Core = {
   readonly authenticate: Authenticate
   /** How people reach this gateway, for links in refusals. */
   readonly url: string
+  /** May one more connection without an identity be recorded? Bounded, so that strangers cannot fill the log. */
+  readonly strangers: () => boolean
   /** Sessions alive in this process. */
   readonly live: Map<SessionId, Session>
 }
@@ -59,7 +62,8 @@ export async function openSession<T extends Target<Credential>, Credential>(
   const { identity, target } = request
   const policy = core.policy()
   const decision = policy.connect(identity, target.resource)
-  if (decision.verdict === 'deny') return refused(core, request, decision.refusal)
+  const turnedAway = { target: target.name, client: request.client, identity }
+  if (decision.verdict === 'deny') return { refusal: await turnAway(core, turnedAway, decision.refusal) }
 
   const id = newId('ses', core.clock.now())
   const granted = await core.grants.open({
@@ -68,13 +72,13 @@ export async function openSession<T extends Target<Credential>, Credential>(
     purpose: 'connect',
     expiresAt: core.clock.now() + decision.leaseMs,
   })
-  if ('refusal' in granted) return refused(core, request, granted.refusal)
+  if ('refusal' in granted) return { refusal: await turnAway(core, turnedAway, granted.refusal) }
   const { expiresAt } = granted.grant
 
   const lease = await takeLease(target.leases, { session: id, identity, target: target.name, expiresAt })
   if ('refusal' in lease) {
     await core.grants.end(granted.grant.id)
-    return refused(core, request, lease.refusal)
+    return { refusal: await turnAway(core, turnedAway, lease.refusal) }
   }
   const unmasked = policy.unmasked(identity, target.resource, target.classes)
   const hidden = target.classes.filter((name) => !unmasked.includes(name))
@@ -109,9 +113,10 @@ export async function openSession<T extends Target<Credential>, Credential>(
       'written',
     )
     return { session: new Session(core, opening, permitFrom(stored)), credential: lease.credential }
-  } catch {
+  } catch (error) {
     await lease.revoke()
     await core.grants.end(granted.grant.id)
+    if (!(error instanceof Fault)) throw error
     return { refusal: unrecordable() }
   }
 }
@@ -129,30 +134,30 @@ async function takeLease<Credential>(
 ): Promise<Lease<Credential> | { refusal: Refusal }> {
   try {
     return await leases.take(request)
-  } catch {
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
     const hint = 'Try again later; `sallyport check` tells an operator what is missing.'
-    const message = `No credential could be made at target ${request.target}.`
+    const message = `No credential could be made at target ${request.target}: ${error.message}`
     return { refusal: refuse('unavailable', message, [{ do: 'wait', hint }]) }
   }
 }
 
-async function refused(
+/** A connection that comes to no session: what it wanted, as far as it said so, and why not. */
+export type TurnedAway = { readonly target: string; readonly client: Address; readonly identity?: Identity }
+
+/** Records a connection that gets no session; the refusal to tell it. */
+export async function turnAway(
   core: Core,
-  request: OpenRequest<{ readonly name: string }>,
+  { target, client, identity }: TurnedAway,
   refusal: Refusal,
-): Promise<{ refusal: Refusal }> {
-  const { identity, target, client } = request
-  const entry = {
-    type: 'session.refused',
-    target: target.name,
-    identity: identityId(identity),
-    client,
-    refusal,
-  } as const
+): Promise<Refusal> {
+  const who = identity && identityId(identity)
+  if (who === undefined && !core.strangers()) return refusal
   try {
-    await core.recorder.append(entry, 'written')
-    return { refusal }
-  } catch {
-    return { refusal: unrecordable() }
+    await core.recorder.append({ type: 'session.refused', target, identity: who, client, refusal }, 'written')
+    return refusal
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    return unrecordable()
   }
 }

@@ -59,7 +59,8 @@ export async function holdOperation(
   const settled = await session.whileHeld((cancelled) => wait(session, exchange, ticket, approval, cancelled))
   if (settled === 'cancelled') return { ...hold, refusal: refuse('cancelled', 'Cancelled while waiting for approval.') }
   if (settled.state === 'approved') return release(session, operation, hold, settled)
-  return { ...hold, refusal: settled.state === 'rejected' ? rejected(settled) : ticket }
+  if (settled.state === 'rejected') return { ...hold, refusal: rejected(settled) }
+  return { ...hold, refusal: settled.state === 'pending' ? ticket : uncovered(settled) }
 }
 
 function requestApproval(
@@ -117,8 +118,7 @@ async function release(
   if (again.verdict === 'deny') return again
   const covered = again.verdict === 'allow' || covers(approval.hold, again)
   if (!covered || !(await session.core.approvals.spend(approval.id, operation.id))) {
-    const message = `Approval ${approval.id} no longer covers this operation. Send it again to ask anew.`
-    return { ...hold, refusal: refuse('approval_expired', message) }
+    return { ...hold, refusal: uncovered(approval) }
   }
   const by = approval.votes.filter(({ vote }) => vote === 'approve').map((vote) => vote.by)
   return { rules: again.rules, policy: again.policy, approval: { id: approval.id, by } }
@@ -145,6 +145,13 @@ function required(session: Session, operation: Operation, approval: Approval): R
       },
     },
   )
+}
+
+/** Spent or withdrawn by another session of the same identity, expired, or not enough for a policy made stricter. */
+function uncovered({ id }: Approval): Refusal {
+  return refuse('approval_expired', `Approval ${id} no longer covers this operation. Send it again to ask anew.`, [
+    { do: 'change', hint: 'Send it again to ask anew.' },
+  ])
 }
 
 function rejected(approval: Approval): Refusal {

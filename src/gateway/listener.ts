@@ -8,7 +8,10 @@ export interface Listener {
   /** The port it got, when it was asked for 0. */
   readonly port: number
   readonly accepting: boolean
-  /** Takes no new connections; resolves when the last one has ended, at the latest after `withinMs`. */
+  /**
+   * Takes no new connections; resolves when the last one was served to its end: what it opened is closed and revoked. Their
+   * sockets are destroyed after `withinMs`.
+   */
   close(withinMs: number): Promise<void>
 }
 
@@ -19,19 +22,23 @@ export type ListenOptions = {
   /** Serves one connection. What it throws ends that connection and no other. */
   readonly serve: (socket: Socket) => Promise<void>
   readonly onError: (error: unknown) => void
+  /** How long a served client may take to hang up, in ms. */
+  readonly lingerMs?: number
 }
 
+const LINGER_MS = 5_000
+
 /** Opens a port. Throws Fault `config` when it is taken or may not be opened. */
-export async function listen({ name, host, port, serve, onError }: ListenOptions): Promise<Listener> {
+export async function listen(options: ListenOptions): Promise<Listener> {
+  const { name, host, port, onError } = options
   const sockets = new Set<Socket>()
+  const served = new Set<Promise<void>>()
   const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
     sockets.add(socket)
     socket.on('error', () => socket.destroy())
     socket.once('close', () => sockets.delete(socket))
-    serve(socket).catch((error: unknown) => {
-      socket.destroy()
-      onError(error)
-    })
+    const serving = serveToEnd(socket, options).finally(() => served.delete(serving))
+    served.add(serving)
   })
   await new Promise<void>((resolve, reject) => {
     const refused = (error: Error): void => reject(new Fault('config', `listen.${name}: ${error.message}`, error))
@@ -54,6 +61,20 @@ export async function listen({ name, host, port, serve, onError }: ListenOptions
       const late = setTimeout(() => sockets.forEach((socket) => socket.destroy()), withinMs)
       await closed
       clearTimeout(late)
+      await Promise.all(served)
     },
+  }
+}
+
+/** Never rejects. A client that keeps its side open when all is said is cut off. */
+async function serveToEnd(socket: Socket, { serve, onError, lingerMs = LINGER_MS }: ListenOptions): Promise<void> {
+  try {
+    await serve(socket)
+    socket.resume() // or its end would never be read
+    const late = setTimeout(() => socket.destroy(), lingerMs).unref()
+    socket.once('close', () => clearTimeout(late))
+  } catch (error) {
+    socket.destroy()
+    onError(error)
   }
 }

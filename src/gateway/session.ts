@@ -87,15 +87,19 @@ export class Session implements AsyncDisposable {
     const stopped = new Promise<void>((resolve) => {
       this.stopped.addEventListener('abort', () => resolve(), { once: true })
     })
-    const loops = Promise.all([this.#up(exchanges), this.#down()])
+    const up = this.#up(exchanges).catch((error: unknown) => this.#broke(error, 'unreadable'))
+    const down = this.#down().catch((error: unknown) => this.#broke(error, 'unavailable'))
     try {
-      await Promise.race([loops, stopped])
-    } catch (error) {
-      this.stop(error instanceof Fault && error.code === 'unrecordable' ? unrecordable() : broken(error))
+      await Promise.race([Promise.all([up, down]), stopped])
     } finally {
       this.#inFlight.close()
-      loops.catch(() => undefined)
     }
+  }
+
+  /** Ends the session. What is no `Fault` is a defect of ours, and thrown for whoever runs the gateway to see. */
+  #broke(error: unknown, protocol: 'unreadable' | 'unavailable'): void {
+    this.stop(broken(error, protocol))
+    if (!(error instanceof Fault)) throw error
   }
 
   async #up(exchanges: AsyncIterable<Exchange>): Promise<void> {
@@ -166,7 +170,7 @@ export class Session implements AsyncDisposable {
   async #reply(exchange: Exchange, part: Part): Promise<void> {
     const answer = maskPart(part, this.opening.masker)
     if (!part.bookkeeping || part.outcome) await this.record(this.#answered(exchange, part, answer))
-    await exchange.reply(answer)
+    if (!this.stopped.aborted) await exchange.reply(answer)
   }
 
   #answered(exchange: Exchange, part: Part, { bytes }: Masked): Entry {
@@ -217,9 +221,8 @@ export class Session implements AsyncDisposable {
 
   #expireLater(): () => void {
     const alive = new AbortController()
-    const ended = refuse('grant', 'The grant of this session has ended.', [
-      { do: 'request', command: `sallyport request ${this.opening.target} --purpose "…"` },
-    ])
+    const hint = 'Connect again, with a fresh token if this one has expired.'
+    const ended = refuse('grant', 'The grant of this session has ended.', [{ do: 'change', hint }])
     const expire = async (): Promise<void> => {
       await this.core.clock.sleep(this.opening.expiresAt - this.core.clock.now(), alive.signal)
       if (!alive.signal.aborted) this.stop(ended)
@@ -241,12 +244,19 @@ export class Session implements AsyncDisposable {
     const { lease, grant, target, id } = this.opening
     const revocation = await lease.revoke()
     this.core.live.delete(id)
-    const entries: Entry[] = [
-      { type: 'lease.revoked', session: id, target, lease: lease.name, reason: 'session ended', ...revocation },
-      { type: 'session.closed', ...this.place(), reason: reason.message },
-    ]
-    await this.core.grants.end(grant)
-    for (const entry of entries) await this.record(entry)
+    try {
+      await this.record({
+        type: 'lease.revoked',
+        session: id,
+        target,
+        lease: lease.name,
+        reason: 'session ended',
+        ...revocation,
+      })
+      await this.record({ type: 'session.closed', ...this.place(), reason: reason.message })
+    } finally {
+      await this.core.grants.end(grant)
+    }
     await this.core.recorder.checkpoint()
   }
 }
@@ -254,7 +264,10 @@ export class Session implements AsyncDisposable {
 /** How long a draining session may still work, in ms. */
 const DRAIN_MS = 10_000
 
-function broken(error: unknown): Refusal {
-  const why = error instanceof Fault ? error.message : 'an internal error'
-  return refuse('unavailable', `The session cannot go on: ${why}.`, [{ do: 'wait', hint: 'Connect again.' }])
+/** `protocol`: what a message that breaks its protocol means here: the client's is unreadable, the target's no answer. */
+function broken(error: unknown, protocol: 'unreadable' | 'unavailable'): Refusal {
+  if (!(error instanceof Fault)) return refuse('unavailable', 'The session cannot go on: an internal error.')
+  if (error.code === 'unrecordable') return unrecordable()
+  const code = error.code === 'protocol' ? protocol : 'unavailable'
+  return refuse(code, `The session cannot go on: ${error.message}.`, [{ do: 'wait', hint: 'Connect again.' }])
 }

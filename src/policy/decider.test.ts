@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Decision, Identity, Operation } from '../gateway/domain.ts'
+import type { Decision, Identity, Operation, Resource } from '../gateway/domain.ts'
 import type { Policy } from './policy.ts'
 import { bot, identity, operation, policyOf, table, target, touch } from './policy-scene.ts'
 
@@ -339,12 +339,37 @@ describe('a delegated identity', () => {
   })
 })
 
+describe('a path of an HTTP target', () => {
+  const path = (id: string, parent: Resource): Resource => ({ type: 'Path', id, parent })
+  const v1 = path('billing/v1', target('billing'))
+  const rules = (resource: Resource, action = 'http.get') => {
+    const policy = policyOf(`
+      @id("v1") permit (principal, action in Action::"read", resource in Path::"billing/v1");
+      @id("no") forbid (principal, action, resource in Path::"billing/v1/keys");`)
+    return outcome(policy.decide(bot, operation({ action, resource, facts: { unbounded: false, args: {}, own: {} } })))
+  }
+
+  it('is permitted and forbidden with everything below it', () => {
+    assert.deepEqual(rules(v1), ['allow', 'v1'])
+    assert.deepEqual(rules(path('billing/v1/a', v1)), ['allow', 'v1'])
+    assert.deepEqual(rules(path('billing/v1/keys/7', path('billing/v1/keys', v1))), ['deny', 'no'])
+    assert.deepEqual(rules(path('billing/v2', target('billing'))), ['deny'])
+    assert.deepEqual(rules(target('billing')), ['deny'])
+    assert.deepEqual(rules(v1, 'http.post'), ['deny'])
+  })
+
+  it('belongs to no target when its name does not begin with that of what is above it', () => {
+    assert.deepEqual(rules(path('orders/v1', target('billing'))), ['deny'])
+    assert.deepEqual(rules(path('billing/v1x/a', v1)), ['deny'])
+  })
+})
+
 describe('the memory of decisions', () => {
   it('tells apart everything that enters a request', () => {
     const text = `
       @id("odd") forbid (principal, action in [Action::"read", Action::"write"], resource)
         when { context.delegated || principal in Group::"bad" || resource in Schema::"orders/private" };
-      @id("why") forbid (principal, action in [Action::"read", Action::"write"], resource)
+      @id("why") forbid (principal, action in [Action::"read", Action::"write"], resource is Table)
         when { context.unbounded || context.in_transaction || !context.has_where || context.args.hasTag("/x") };
       @id("all") permit (principal is Agent, action, resource);`
     const policy = policyOf(text)

@@ -38,17 +38,18 @@ function chainOf(resource: Resource): readonly Resource[] {
   return resource.parent ? [resource, ...chainOf(resource.parent)] : [resource]
 }
 
-/** What is directly above a resource of each type, and what joins the two ids. */
-const ABOVE: ReadonlyMap<string, { readonly type: string; readonly joint: string }> = new Map([
-  ['Table', { type: 'Schema', joint: '.' }],
-  ['Schema', { type: 'Target', joint: '/' }],
+/** What may be directly above a resource of each type, and what joins the two ids. */
+const ABOVE: ReadonlyMap<string, { readonly types: readonly string[]; readonly joint: string }> = new Map([
+  ['Table', { types: ['Schema'], joint: '.' }],
+  ['Schema', { types: ['Target'], joint: '/' }],
+  ['Path', { types: ['Path', 'Target'], joint: '/' }],
 ])
 
 /** The name of the target that a resource is part of; undefined when it does not stand in the tree of the schema. */
 export function targetName({ type, id, parent }: Resource): string | undefined {
   if (type === 'Target') return parent ? undefined : id
   const above = ABOVE.get(type)
-  const fits = above && parent && parent.type === above.type && id.startsWith(parent.id + above.joint)
+  const fits = above && parent && above.types.includes(parent.type) && id.startsWith(parent.id + above.joint)
   return fits ? targetName(parent) : undefined
 }
 

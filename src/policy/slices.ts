@@ -32,6 +32,7 @@ export function concerns(rule: Rule, target: PolicyTarget): boolean {
     case 'Target':
     case 'Schema':
     case 'Table':
+    case 'Path':
       return scope.id.split('/')[0] === target.name
     case 'DataClass':
       return !scope.id.includes('/') || scope.id.startsWith(`${target.name}/`)

@@ -7,9 +7,10 @@ import { DEFINITIONS } from './definitions.ts'
 import { newFindings, object, touch, type At, type Findings } from './findings.ts'
 import type { Outcome, Rule } from './outcome.ts'
 import { readQuery } from './queries.ts'
-import type { ReadRequest, Statement } from './reader.ts'
+import type { NameChange, ReadRequest, Statement } from './reader.ts'
 import { targetResource, type Names } from './relations.ts'
 import { open, type Node, type NodeName } from './tree.ts'
+import { objectToTouches } from './walls.ts'
 
 /** Every statement of PostgreSQL 18's grammar that is not a query. What is not here is not known, and refused. */
 const RULES: ReadonlyMap<string, Rule<NodeName>> = new Map(
@@ -28,18 +29,31 @@ export function analyse(
     return readStatement(node, at, (inner) => readWith(names, inner))
   }
   let searchPath = request.searchPath
+  const changed = new Map<string, NameChange['now']>()
+  addChanges(changed, request.changed ?? [])
   return (tree.stmts ?? []).map((raw) => {
-    const statement = readWith({ target: request.target, catalog, searchPath }, raw.stmt ?? ({} as Node))
+    const statement = readWith({ target: request.target, catalog, searchPath, changed }, raw.stmt ?? ({} as Node))
     // What comes behind a change of the path in the same text is resolved in every schema.
     if (statement.changesSearchPath) searchPath = undefined
+    addChanges(changed, statement.nameChanges)
     return statement
   })
+}
+
+/** The change that says least about the name counts. */
+function addChanges(changed: Map<string, NameChange['now']>, changes: readonly NameChange[]): void {
+  const doubt = { made: 1, gone: 2, shown: 3, moved: 4 }
+  for (const { name, now } of changes) {
+    const before = changed.get(name)
+    if (before === undefined || doubt[now] > doubt[before]) changed.set(name, now)
+  }
 }
 
 function readStatement(node: Node, at: At, read: (node: Node) => Statement): Statement {
   const [name, body] = open(node) ?? ['', {}]
   const outcome = isQuery(node) ? readQueryStatement(node, at) : applyRule(RULES.get(name), name, body, at, read)
   const touches = settle(at.findings)
+  objectToTouches(at, touches)
   const reads = touches.every((each) => each.action === 'sql.select')
   const { findings } = at
   return {
@@ -49,6 +63,8 @@ function readStatement(node: Node, at: At, read: (node: Node) => Statement): Sta
     ...(outcome.uses !== undefined && { uses: outcome.uses }),
     ...(outcome.transaction !== undefined && { transaction: outcome.transaction }),
     changesSearchPath: findings.changesSearchPath,
+    changesNames: findings.nameChanges.length > 0 || touches.some(({ action }) => /^sql\.(create|drop)$/.test(action)),
+    nameChanges: findings.nameChanges,
     touchesHidden: findings.touchesHidden,
     explainable: isQuery(node) && findings.objection === undefined && !touches.some((each) => !isData(each)),
     ...(findings.objection !== undefined && { objection: findings.objection }),

@@ -1,12 +1,14 @@
 import { SET_RETURNING_FUNCTIONS } from './builtin-functions.ts'
-import { closedColumns } from './closed-range.ts'
+import { isInClosedRange, kindOfType, type Measurable } from './closed-range.ts'
 import type { At } from './findings.ts'
 import { isHarmless } from './functions.ts'
-import type { FromItem } from './scope.ts'
+import { SYSTEM_COLUMNS, type FromItem } from './scope.ts'
 import { as, constantText, isTree, open, parts, textOf, type Body, type Node, type Tree } from './tree.ts'
 
 /** A LIMIT names few rows up to this. */
 const MOST_ROWS = 1000
+/** In a longer FROM list nothing is bound: what binds what takes time in proportion to the cube of its length. */
+const MOST_ITEMS = 100
 
 /** The items among which column names are looked for, and those known so far to have few rows. */
 type Bounding = { readonly at: At; readonly items: readonly FromItem[]; readonly few: Set<FromItem> }
@@ -18,6 +20,7 @@ type Bounding = { readonly at: At; readonly items: readonly FromItem[]; readonly
  */
 export function fewItems(at: At, items: readonly FromItem[], conditions: readonly Node[]): ReadonlySet<FromItem> {
   const few = new Set(items.filter((item) => item.few))
+  if (items.length > MOST_ITEMS) return few
   const bounding: Bounding = { at, items, few }
   for (let before = -1; before !== few.size;) {
     before = few.size
@@ -34,8 +37,8 @@ export function conjuncts(condition: Node | undefined): readonly Node[] {
 }
 
 function bindsAny(conditions: readonly Node[], item: FromItem, bounding: Bounding): boolean {
-  const key = (node: Node): string | undefined => columnOf(node, item, bounding)
-  return conditions.some((each) => binds(each, item, bounding)) || closedColumns(conditions, key).size > 0
+  const find = (node: Node): Measurable | undefined => measurable(node, item, bounding)
+  return conditions.some((each) => binds(each, item, bounding)) || isInClosedRange(conditions, find)
 }
 
 function binds(condition: Node, item: FromItem, bounding: Bounding): boolean {
@@ -84,10 +87,29 @@ function bindsToRows(link: Body<'SubLink'>, item: FromItem, bounding: Bounding):
   return named && shape !== undefined && shape.few && !shape.correlated
 }
 
-/** The name of the item's column that `node` plainly is. */
+/** The name of the item's column that `node` plainly is, when its values can name rows. */
 function columnOf(node: Node, item: FromItem, bounding: Bounding): string | undefined {
   const column = as('ColumnRef', node)
-  return column !== undefined && itemOf(column, bounding.items) === item ? parts(column.fields).at(-1) : undefined
+  if (column === undefined || itemOf(column, bounding.items) !== item) return undefined
+  const name = parts(column.fields).at(-1) ?? ''
+  return namesRows(item, name) ? name : undefined
+}
+
+/**
+ * A boolean parts a table in two, and what is no column (a system column, the whole row, a function of it) is the same
+ * in any number of rows. What a sub-query computes may be a boolean too.
+ */
+function namesRows(item: FromItem, name: string): boolean {
+  if (SYSTEM_COLUMNS.has(name)) return name === 'ctid' && item.direct
+  if (item.columns !== undefined && !item.columns.includes(name)) return false
+  const type = item.types.get(name)
+  return type === undefined ? item.direct : type !== 'boolean' && type !== 'mixed'
+}
+
+function measurable(node: Node, item: FromItem, bounding: Bounding): Measurable | undefined {
+  const name = columnOf(node, item, bounding)
+  const kind = name === undefined ? undefined : kindOfType(item.types.get(name))
+  return name === undefined || kind === undefined ? undefined : { name, kind }
 }
 
 function itemOf(column: Body<'ColumnRef'>, items: readonly FromItem[]): FromItem | undefined {
@@ -95,6 +117,7 @@ function itemOf(column: Body<'ColumnRef'>, items: readonly FromItem[]): FromItem
   const name = names.at(-1) ?? ''
   if (names.length !== column.fields?.length) return undefined
   if (names.length > 1) return items.find((item) => item.name === names.at(-2))
+  if (name === 'ctid' && items.length === 1) return items[0]
   const having = items.filter((item) => item.columns === undefined || item.columns.includes(name))
   return having.length === 1 ? having[0] : undefined
 }
@@ -105,7 +128,7 @@ const FIXED: { readonly [name: string]: (body: Tree, bounding: Bounding) => bool
   ParamRef: () => true,
   SQLValueFunction: () => true,
   TypeCast: (body, bounding) => !isBoolean(body) && allFixed([body.arg], bounding),
-  A_Expr: (body, bounding) => body.kind === 'AEXPR_OP' && allFixed([body.lexpr, body.rexpr], bounding),
+  A_Expr: (body, bounding) => isArithmetic(body) && allFixed([body.lexpr, body.rexpr], bounding),
   CoalesceExpr: (body, bounding) => allFixed(body.args, bounding),
   MinMaxExpr: (body, bounding) => allFixed(body.args, bounding),
   FuncCall: (body, bounding) => isSingle(body, bounding.at) && allFixed(body.args, bounding),
@@ -117,6 +140,10 @@ const FIXED: { readonly [name: string]: (body: Tree, bounding: Bounding) => bool
     const shape = shapeOf(body, bounding)
     return body.subLinkType === 'EXPR_SUBLINK' && shape !== undefined && !shape.correlated
   },
+}
+
+function isArithmetic(body: Body<'A_Expr'>): boolean {
+  return body.kind === 'AEXPR_OP' && /^([-+*/%^]|\|\||->>?|#>>?)$/.test(parts(body.name).join('.'))
 }
 
 /** A boolean constant parts a table in two: it names no rows. NULL may mean IS NULL (transform_null_equals). */
@@ -195,6 +222,8 @@ function name(call: Body<'FuncCall'>): string {
 function callsIn(value: unknown): readonly Body<'FuncCall'>[] {
   if (Array.isArray(value)) return value.flatMap(callsIn)
   if (!isTree(value)) return []
+  // What a sub-query returns makes no more rows of the query around it.
+  if ('SubLink' in value) return callsIn((value.SubLink as Body<'SubLink'>).testexpr)
   const own = 'FuncCall' in value ? [value.FuncCall as Body<'FuncCall'>] : []
   return [...own, ...Object.values(value).flatMap(callsIn)]
 }

@@ -1,4 +1,5 @@
 import type { Catalog, CatalogRelation } from './catalog.ts'
+import { newGraph, type Graph } from './graph.ts'
 import { holdsSamples, isSystemSchema } from './system-relations.ts'
 
 /** What an identity's hidden classes come to in one catalog. */
@@ -13,6 +14,8 @@ export type Hidden = {
 export type CatalogIndex = {
   readonly version: string
   relationsNamed(name: string): readonly CatalogRelation[]
+  relationsIn(schema: string): readonly CatalogRelation[]
+  readonly graph: Graph
   /** What a view shows, through other views too: empty for what is no view, and for the system's own. */
   behind(relation: CatalogRelation): readonly CatalogRelation[]
   /** Bare names of functions outside pg_catalog. */
@@ -27,10 +30,13 @@ export const EMPTY_CATALOG: Catalog = { version: '', relations: [], functions: [
 export function indexCatalog(catalog: Catalog): CatalogIndex {
   const byName = Map.groupBy(catalog.relations, (relation) => relation.name)
   const byOid = new Map(catalog.relations.map((relation) => [relation.oid, relation]))
+  const bySchema = Map.groupBy(catalog.relations, (relation) => relation.schema)
   const computed = new Map<string, Hidden>()
   return {
     version: catalog.version,
     relationsNamed: (name) => byName.get(name) ?? [],
+    relationsIn: (schema) => bySchema.get(schema) ?? [],
+    graph: newGraph(byOid),
     behind: (relation) => findBehind(relation, byOid),
     functions: new Set(catalog.functions.flatMap(bareNames)),
     operators: new Set(catalog.operators),

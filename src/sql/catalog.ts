@@ -6,6 +6,10 @@ export type CatalogColumn = {
   readonly number: number
   /** Data classes from the target's `sensitive`; empty for an ordinary column. */
   readonly classes: readonly string[]
+  /** As `format_type` writes it, of a domain its base type: `integer`, `boolean`. Absent when not known. */
+  readonly type?: string
+  /** True when a unique index or an exclusion constraint compares it. */
+  readonly unique?: boolean
 }
 
 /** `table` includes partitioned tables. */
@@ -26,6 +30,10 @@ export type CatalogRelation = {
   readonly columns: readonly CatalogColumn[]
   /** Oids of relations whose data this one shows: a view's sources, an inheritance or partition parent's children. */
   readonly reads: readonly number[]
+  /** Oids of its partitions and of the tables that inherit from it. */
+  readonly children?: readonly number[]
+  /** Oids of the tables with a foreign key to it. */
+  readonly referencedBy?: readonly number[]
 }
 
 export type Catalog = {

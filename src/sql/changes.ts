@@ -1,4 +1,5 @@
 import { conjuncts, fewItems } from './bounds.ts'
+import type { CatalogRelation } from './catalog.ts'
 import { walk } from './expressions.ts'
 import { denied, object, objectToUse, relationItem, touchRelation, type At, type Shape } from './findings.ts'
 import { readFrom, type From } from './from.ts'
@@ -12,14 +13,30 @@ type Change = {
   readonly range: Body<'RangeVar'>
   readonly target: FromItem
   readonly items: readonly FromItem[]
+  /** Hidden columns that a unique index compares: whether a value is taken says whether somebody has it. */
+  readonly telltale: ReadonlySet<string>
   readonly at: At
 }
 
 function openChange(relation: Body<'RangeVar'> | undefined, at: At, from: readonly FromItem[] = []): Change {
   const range = relation ?? {}
-  const target = relationItem(at, range, findRelations(at.names, range), [])
+  const found = findRelations(at.names, range)
+  const target = relationItem(at, range, found, [])
   const items = [target, ...from]
-  return { range, target, items, at: { ...at, scope: openScope(items, at.scope) } }
+  const telltale = new Set(found.flatMap(({ relation }) => (relation === undefined ? [] : telltales(relation, at))))
+  return { range, target, items, telltale, at: { ...at, scope: openScope(items, at.scope) } }
+}
+
+function telltales(relation: CatalogRelation, at: At): readonly string[] {
+  const hidden = at.hidden.columns.get(relation.oid)
+  return relation.columns.flatMap(({ name, unique }) => (unique === true && hidden?.has(name) === true ? [name] : []))
+}
+
+function objectToTelltale(change: Change, names: readonly string[]): void {
+  const name = names.find((each) => change.telltale.has(each))
+  if (name === undefined) return
+  const message = `${change.target.label}.${name} is masked for you and unique: this would tell whether a value is taken.`
+  object(change.at, denied(message, `leave ${name} out`))
 }
 
 export function readInsert(body: Body<'InsertStmt'>, at: At, bare: boolean): Shape {
@@ -28,8 +45,16 @@ export function readInsert(body: Body<'InsertStmt'>, at: At, bare: boolean): Sha
   const unbounded = source !== undefined && !source.few
   touchRelation(at, 'sql.insert', change.range, { unbounded })
   for (const column of body.cols ?? []) walk(as('ResTarget', column)?.indirection, change.at)
+  if (body.onConflictClause !== undefined && body.onConflictClause.infer === undefined)
+    objectToTelltale(change, writtenBy(body, change))
   if (body.onConflictClause !== undefined) readConflict(body.onConflictClause, change, unbounded)
   return returning(body.returningClause, change, bare, !unbounded)
+}
+
+/** Without a list of columns, any; DEFAULT VALUES writes nothing that anybody chose. */
+function writtenBy(body: Body<'InsertStmt'>, change: Change): readonly string[] {
+  if (body.selectStmt === undefined) return []
+  return body.cols?.flatMap((column) => as('ResTarget', column)?.name ?? []) ?? [...change.telltale]
 }
 
 /** ON CONFLICT answers whether a value exists: its target and its conditions are uses of their columns. */
@@ -48,13 +73,21 @@ function readConflict(clause: Body<'OnConflictClause'>, change: Change, unbounde
       denied('A constraint may compare columns that are masked for you.', 'name the columns: ON CONFLICT (id)'),
     )
   }
-  readAssignments(clause.targetList, at)
+  readAssignments(clause.targetList, { ...change, at })
   if (clause.action !== 'ONCONFLICT_UPDATE') return
   touchRelation(at, 'sql.update', range, { unbounded, hasWhere: clause.whereClause !== undefined })
 }
 
-/** The columns on the left are written to, which is no use of their values. */
-function readAssignments(targets: readonly Node[] | undefined, at: At): void {
+/** The columns on the left are written to, which is no use of their values unless they must differ from all others. */
+function readAssignments(targets: readonly Node[] | undefined, change: Change): void {
+  readValues(targets, change.at)
+  objectToTelltale(
+    change,
+    (targets ?? []).flatMap((node) => as('ResTarget', node)?.name ?? []),
+  )
+}
+
+function readValues(targets: readonly Node[] | undefined, at: At): void {
   for (const node of targets ?? []) {
     const target = as('ResTarget', node)
     walk([target?.indirection, target?.val], at)
@@ -64,7 +97,7 @@ function readAssignments(targets: readonly Node[] | undefined, at: At): void {
 export function readUpdate(body: Body<'UpdateStmt'>, at: At, bare: boolean): Shape {
   const { change, few } = readFiltered(body.relation, body.fromClause, body.whereClause, at)
   touchRelation(at, 'sql.update', change.range, { unbounded: !few, hasWhere: body.whereClause !== undefined })
-  readAssignments(body.targetList, change.at)
+  readAssignments(body.targetList, change)
   return returning(body.returningClause, change, bare, few)
 }
 
@@ -109,7 +142,8 @@ export function readMerge(body: Body<'MergeStmt'>, at: At, bare: boolean): Shape
 
 function readBranch(branch: Body<'MergeWhenClause'>, join: Node | undefined, change: Change, from: From): void {
   walk([branch.condition, branch.values], change.at)
-  readAssignments(branch.targetList, change.at)
+  if (branch.commandType === 'CMD_UPDATE') readAssignments(branch.targetList, change)
+  else readValues(branch.targetList, change.at)
   const own = [...conjuncts(branch.condition), ...from.conditions.flatMap(conjuncts)]
   const matched = branch.matchKind === 'MERGE_WHEN_MATCHED'
   const few = fewItems(change.at, change.items, matched ? [...own, ...conjuncts(join)] : own)

@@ -1,5 +1,6 @@
+import { readTruncate } from './cascades.ts'
 import { walk } from './expressions.ts'
-import { denied, object, touch, touchRelation, type At } from './findings.ts'
+import { denied, object, objectToReplanning, touch, touchRelation, type At } from './findings.ts'
 import { callProcedure } from './functions.ts'
 import { refuse } from '../gateway/refusals.ts'
 import type { Outcome, ReadInner, Rule } from './outcome.ts'
@@ -15,9 +16,9 @@ function names(does: 'execute' | 'fetch', name: string | undefined): SessionName
 }
 
 /** The relations of a list, or the whole target when there is none. */
-function onEach(at: At, action: string, ranges: readonly (Body<'RangeVar'> | undefined)[], unbounded = false): void {
-  for (const range of ranges) if (range !== undefined) touchRelation(at, action, range, { unbounded })
-  if (ranges.length === 0) touch(at, action, targetResource(at.names), { unbounded })
+function onEach(at: At, action: string, ranges: readonly (Body<'RangeVar'> | undefined)[]): void {
+  for (const range of ranges) if (range !== undefined) touchRelation(at, action, range)
+  if (ranges.length === 0) touch(at, action, targetResource(at.names))
 }
 
 const TRANSACTIONS: Readonly<Record<string, NonNullable<Statement['transaction']>>> = {
@@ -113,6 +114,7 @@ function adopt(statement: Statement, at: At): void {
   if (statement.objection !== undefined) object(at, statement.objection)
   at.findings.touchesHidden ||= statement.touchesHidden
   at.findings.changesSearchPath ||= statement.changesSearchPath
+  at.findings.nameChanges.push(...statement.nameChanges)
 }
 
 function readNamed(
@@ -165,17 +167,20 @@ export const COMMANDS = {
     walk(body.funccall?.args, at)
   },
   CheckPointStmt: (_, at) => touch(at, 'sql.maintain', targetResource(at.names)),
-  ClosePortalStmt: (body) => ({ effect: 'none', uses: { does: 'close', name: body.portalname ?? null } }),
+  ClosePortalStmt: (body, at) => {
+    touch(at, 'sql.transaction', targetResource(at.names), { args: { '/kind': 'close' } })
+    return { effect: 'none', uses: { does: 'close', name: body.portalname ?? null } }
+  },
   ClusterStmt: (body, at) => onEach(at, 'sql.maintain', body.relation === undefined ? [] : [body.relation]),
   ConstraintsSetStmt: (_, at) => {
     touch(at, 'sql.transaction', targetResource(at.names), { args: { '/kind': 'set constraints' } })
     return NONE
   },
   CopyStmt: readCopy,
-  DeallocateStmt: (body) => ({
-    effect: 'none',
-    uses: { does: 'deallocate', name: body.isall === true ? null : (body.name ?? '') },
-  }),
+  DeallocateStmt: (body, at) => {
+    touch(at, 'sql.transaction', targetResource(at.names), { args: { '/kind': 'deallocate' } })
+    return { effect: 'none', uses: { does: 'deallocate', name: body.isall === true ? null : (body.name ?? '') } }
+  },
   DeclareCursorStmt: (body, at, inner) => readNamed('declare', body.portalname, body.query, at, inner),
   DiscardStmt: readDiscard,
   DoStmt: (_, at) => {
@@ -185,6 +190,7 @@ export const COMMANDS = {
   },
   ExecuteStmt: (body, at) => {
     walk(body.params, at)
+    objectToReplanning(body.name, at)
     return { effect: 'final', uses: names('execute', body.name) }
   },
   ExplainStmt: readExplain,
@@ -199,7 +205,7 @@ export const COMMANDS = {
   RefreshMatViewStmt: (body, at) => onEach(at, 'sql.maintain', [body.relation]),
   ReindexStmt: readReindex,
   TransactionStmt: readTransaction,
-  TruncateStmt: (body, at) => onEach(at, 'sql.truncate', rangesOf(body.relations), true),
+  TruncateStmt: readTruncate,
   UnlistenStmt: channel('sql.listen', NONE),
   VacuumStmt: (body, at) => onEach(at, 'sql.maintain', rangesOf(body.rels)),
   VariableSetStmt: readSet,

@@ -1,9 +1,11 @@
 import { walk } from './expressions.ts'
-import { denied, object, touch, type At } from './findings.ts'
+import { readDrop, touchDependants } from './cascades.ts'
+import { denied, noteChange, object, objectToReplanning, touch, type At } from './findings.ts'
 import { kindOf, schemaOf, texts, touchDefined, touchObject, touchReferences } from './objects.ts'
 import type { Rule } from './outcome.ts'
 import { createInto, schemaOfNew } from './queries.ts'
-import { schemaResource, targetResource } from './relations.ts'
+import { findRelations, schemaResource, targetResource } from './relations.ts'
+import { readMove, readOwner, readRename } from './renames.ts'
 import { as, isTree, open, parts, type Body, type Node, type NodeName } from './tree.ts'
 
 type Range = Body<'RangeVar'> | undefined
@@ -39,6 +41,7 @@ function newRelation<K extends NodeName>(kind: string, rangeOf: (body: Body<K>) 
     const range = rangeOf(body)
     const args = { '/kind': kind, '/name': range?.relname ?? '' }
     touch(at, 'sql.create', schemaResource(at.names, schemaOfNew(range, at)), { args })
+    noteChange(at, range?.relname, 'made')
     readParts(body, range, at)
   }
 }
@@ -63,9 +66,12 @@ function alterTable(body: Body<'AlterTableStmt'>, at: At): void {
   const kind = kindOf(body.objtype)
   const actions = new Set(['sql.alter'])
   for (const node of body.cmds ?? []) {
-    const subtype = as('AlterTableCmd', node)?.subtype ?? ''
+    const command = as('AlterTableCmd', node)
+    const subtype = command?.subtype ?? ''
     if (/^AT_Drop(Column|Constraint)$/.test(subtype)) actions.add('sql.drop')
     if (/^AT_(ChangeOwner|(Enable|Disable|Force|NoForce)RowSecurity)$/.test(subtype)) actions.add('sql.grant')
+    if (command?.behavior === 'DROP_CASCADE') touchDependants(at, findRelations(at.names, body.relation ?? {}))
+    noteParent(command, body.relation, at)
   }
   for (const action of actions) {
     if (body.objtype === 'OBJECT_TYPE')
@@ -75,7 +81,13 @@ function alterTable(body: Body<'AlterTableStmt'>, at: At): void {
   readParts(body, body.relation, at)
 }
 
-/** Renames, moves and the like name a relation or any other object. */
+/** What is done to the parent is done to its children as well. */
+function noteParent(command: Body<'AlterTableCmd'> | undefined, own: Range, at: At): void {
+  if (command?.subtype === 'AT_AttachPartition') noteChange(at, own?.relname, 'shown')
+  if (command?.subtype === 'AT_AddInherit') noteChange(at, as('RangeVar', command.def)?.relname, 'shown')
+}
+
+/** COMMENT and its like name a relation or any other object. */
 function onNamed(
   action: string,
 ): (type: Body<'DropStmt'>['removeType'], range: Range, node: Node | undefined, at: At) => void {
@@ -107,11 +119,6 @@ function grant(body: Body<'GrantStmt'>, at: At): void {
   if (body.objects === undefined) touch(at, 'sql.grant', targetResource(at.names), { args })
 }
 
-function drop(body: Body<'DropStmt'>, at: At): void {
-  const args = { '/kind': kindOf(body.removeType), ...(body.behavior === 'DROP_CASCADE' && { '/cascade': 'true' }) }
-  for (const node of body.objects ?? []) touchObject(at, 'sql.drop', body.removeType, node, args)
-}
-
 function defaultPrivileges(body: Body<'AlterDefaultPrivilegesStmt'>, at: At): void {
   const schemas = (body.options ?? []).flatMap((node) => {
     const option = as('DefElem', node)
@@ -122,7 +129,7 @@ function defaultPrivileges(body: Body<'AlterDefaultPrivilegesStmt'>, at: At): vo
   if (schemas.length === 0) touch(at, 'sql.grant', targetResource(at.names), { args })
 }
 
-const renamed = onNamed('sql.alter')
+const altered = onNamed('sql.alter')
 const commented = onNamed('sql.comment')
 const regranted = onNamed('sql.grant')
 
@@ -151,16 +158,11 @@ export const DEFINITIONS = {
       { ObjectWithArgs: body.func ?? {} },
       { '/kind': kindOf(body.objtype) },
     ),
-  AlterObjectDependsStmt: (body, at) => renamed(body.objectType, body.relation, body.object, at),
-  AlterObjectSchemaStmt: (body, at) => {
-    renamed(body.objectType, body.relation, body.object, at)
-    touch(at, 'sql.create', schemaResource(at.names, body.newschema ?? ''), {
-      args: { '/kind': kindOf(body.objectType) },
-    })
-  },
+  AlterObjectDependsStmt: (body, at) => altered(body.objectType, body.relation, body.object, at),
+  AlterObjectSchemaStmt: readMove,
   AlterOpFamilyStmt: refused(onTarget('sql.alter', 'operator family'), 'ALTER OPERATOR FAMILY'),
   AlterOperatorStmt: refused(onTarget('sql.alter', 'operator'), 'ALTER OPERATOR'),
-  AlterOwnerStmt: (body, at) => regranted(body.objectType, body.relation, body.object, at),
+  AlterOwnerStmt: readOwner,
   AlterPolicyStmt: refused(
     onRelation('sql.grant', 'policy', (body) => body.table),
     'ALTER POLICY',
@@ -228,6 +230,7 @@ export const DEFINITIONS = {
       return {}
     }
     walk(execute.params, at)
+    objectToReplanning(execute.name, at)
     if (at.hidden.columns.size > 0)
       object(at, denied('CREATE TABLE AS EXECUTE may copy columns that are masked for you.', 'write the query itself'))
     return { uses: { does: 'execute', name: execute.name ?? '' } }
@@ -248,12 +251,15 @@ export const DEFINITIONS = {
       inner,
     )
   },
-  DropOwnedStmt: onTarget('sql.drop', 'owned'),
+  DropOwnedStmt: (_, at) => {
+    touch(at, 'sql.drop', targetResource(at.names), { args: { '/kind': 'owned' } })
+    noteChange(at, '*', 'moved')
+  },
   DropRoleStmt: (body, at, inner) => {
     onTarget<'DropRoleStmt'>('sql.grant', 'role')(body, at, inner)
     onTarget<'DropRoleStmt'>('sql.drop', 'role')(body, at, inner)
   },
-  DropStmt: drop,
+  DropStmt: readDrop,
   DropSubscriptionStmt: onTarget('sql.drop', 'subscription'),
   DropTableSpaceStmt: onTarget('sql.drop', 'tablespace'),
   DropUserMappingStmt: onTarget('sql.drop', 'user mapping'),
@@ -264,7 +270,7 @@ export const DEFINITIONS = {
   IndexStmt: onRelation('sql.create', 'index', (body) => body.relation),
   LoadStmt: refused(onTarget('sql.create', 'library'), 'LOAD'),
   ReassignOwnedStmt: onTarget('sql.grant', 'owner'),
-  RenameStmt: (body, at) => renamed(body.renameType, body.relation, body.object, at),
+  RenameStmt: readRename,
   RuleStmt: refused(
     (body, at) => touchDefined(at, 'sql.create', body.relation ?? {}, { '/kind': 'rule' }),
     'CREATE RULE',
@@ -273,6 +279,7 @@ export const DEFINITIONS = {
   ViewStmt: (body, at) => {
     const args = { '/kind': 'view', '/name': body.view?.relname ?? '' }
     touch(at, 'sql.create', schemaResource(at.names, schemaOfNew(body.view, at)), { args })
+    noteChange(at, body.view?.relname, 'shown')
     at.query(body.query ?? ({} as Node), at, false)
   },
 } satisfies { readonly [K in NodeName]?: Rule<K> }

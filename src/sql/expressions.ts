@@ -1,7 +1,7 @@
 import { callAsAttribute, callFunction, checkSetConfig, useOperator } from './functions.ts'
 import { objectToUse, touchRelation, type At } from './findings.ts'
 import { look, starItems } from './scope.ts'
-import { as, isTree, parts, textOf, type Body, type Node, type NodeName, type Tree } from './tree.ts'
+import { as, isTree, parts, textOf, type Body, type NodeName, type Tree } from './tree.ts'
 
 type Visit<K extends NodeName> = (body: Body<K>, at: At) => void
 
@@ -88,18 +88,4 @@ function useStar(at: At, qualifier: string | undefined): void {
   for (const item of starItems(at.scope, qualifier)) {
     for (const column of item.hidden) objectToUse(at, item, column, false)
   }
-}
-
-/** Every column reference below a node, not looking into sub-queries. */
-export function columnsIn(node: Node | undefined): readonly Body<'ColumnRef'>[] {
-  const found: Body<'ColumnRef'>[] = []
-  collect(node, found)
-  return found
-}
-
-function collect(value: unknown, found: Body<'ColumnRef'>[]): void {
-  if (Array.isArray(value)) for (const each of value) collect(each, found)
-  if (!isTree(value)) return
-  if ('ColumnRef' in value) found.push(value.ColumnRef as Body<'ColumnRef'>)
-  else for (const each of Object.values(value)) collect(each, found)
 }

@@ -3,14 +3,17 @@ import type { Facts, Refusal, Resource, Touch } from '../gateway/domain.ts'
 import { refuse } from '../gateway/refusals.ts'
 import type { Hidden } from './catalog-index.ts'
 import type { CatalogRelation } from './catalog.ts'
+import type { NameChange } from './reader.ts'
 import { findRelations, tableResource, type Found, type Names } from './relations.ts'
 import type { FromItem, Scope } from './scope.ts'
-import { isSecretRelation } from './system-relations.ts'
+import { isSecretRelation, isSystemSchema } from './system-relations.ts'
 import type { Node } from './tree.ts'
 
 /** What a query gives, as the query around it needs to know it. */
 export type Shape = {
   readonly columns: readonly string[] | undefined
+  /** The types of its columns, as far as they are known. */
+  readonly types?: ReadonlyMap<string, string>
   /** True when it gives a bounded number of rows (bounds.ts). */
   readonly few: boolean
   /** True when a name in it is, or may be, one of an outer query. */
@@ -23,6 +26,7 @@ export type Findings = {
   readonly functions: Set<string>
   /** Sub-selects by their tree. */
   readonly shapes: Map<object, Shape>
+  readonly nameChanges: NameChange[]
   objection: Refusal | undefined
   touchesHidden: boolean
   changesSearchPath: boolean
@@ -44,6 +48,7 @@ export function newFindings(): Findings {
     touches: [],
     functions: new Set(),
     shapes: new Map(),
+    nameChanges: [],
     objection: undefined,
     touchesHidden: false,
     changesSearchPath: false,
@@ -77,6 +82,7 @@ export function touch(at: At, action: string, resource: Resource, facts: TouchFa
 /** One touch for everything the name may mean, with the walls that stand before a relation. */
 export function touchRelation(at: At, action: string, range: RangeVar, facts: TouchFacts = {}): readonly Found[] {
   const found = findRelations(at.names, range)
+  if (!found.every((each) => isSystemSchema(each.schema))) objectToChanged(at, action, range.relname ?? '')
   for (const each of found) {
     touch(at, action, tableResource(at.names, each.schema, each.name), facts)
     guard(at, each)
@@ -87,6 +93,29 @@ export function touchRelation(at: At, action: string, range: RangeVar, facts: To
 
 /** Actions on a view that reach the data of its tables. */
 const DATA_ACTION = /^sql\.(select|insert|update|delete)$/
+
+/** From here on, the name does not mean what the catalog says. */
+export function noteChange(at: At, name: string | undefined, now: NameChange['now']): void {
+  at.findings.nameChanges.push({ name: name ?? '', now })
+}
+
+/** What a name means after a rename is not known; a new view is known, but not to the rules about its tables. */
+function objectToChanged(at: At, action: string, name: string): void {
+  const now = at.names.changed.get(name)
+  if (now === 'moved' || (now === 'shown' && /^sql\.(select|insert|update|delete|truncate)$/.test(action)))
+    object(at, outdated(name))
+}
+
+/** The target looks the names in a prepared statement up again when they have changed. */
+export function objectToReplanning(name: string | undefined, at: At): void {
+  const doubtful = [...at.names.changed.values()].some((now) => now !== 'made')
+  if (doubtful) object(at, outdated(`the prepared statement ${name ?? ''}`))
+}
+
+export function outdated(name: string): Refusal {
+  const hint = 'send that earlier statement on its own and outside of a transaction, and this one after it'
+  return denied(`What ${name} means has been changed by an earlier statement of the same transaction.`, hint)
+}
 
 /** What is done to a view is done to the relations it shows: a rule about a table is not evaded by a view of it. */
 function touchBehind(at: At, action: string, view: CatalogRelation, facts: TouchFacts): void {
@@ -123,10 +152,23 @@ export function relationItem(at: At, range: RangeVar, found: readonly Found[], r
     name: range.alias?.aliasname ?? range.relname ?? '',
     label: range.relname ?? '',
     columns: known ? columns : undefined,
+    types: typesIn(found, renamed),
     hidden: new Set(hidden),
     direct: true,
     few: false,
   }
+}
+
+/** The types of columns by their visible names; `mixed` for one that is not the same in every relation it may be of. */
+function typesIn(found: readonly Found[], renamed: readonly string[]): ReadonlyMap<string, string> {
+  const types = new Map<string, string>()
+  for (const { relation } of found) {
+    for (const [i, { name, type }] of (relation?.columns ?? []).entries()) {
+      const visible = renamed[i] ?? name
+      if (type !== undefined) types.set(visible, (types.get(visible) ?? type) === type ? type : 'mixed')
+    }
+  }
+  return types
 }
 
 /** Columns under the names that an alias gives to the first of them. */
@@ -139,6 +181,15 @@ export function rename(
 
 export function denied(message: string, hint: string): Refusal {
   return refuse('denied', message, [{ do: 'change', hint }])
+}
+
+/** The types of a query's columns under the names that an alias gives to the first of them. */
+export function renameTypes(shape: Shape, renamed: readonly string[]): ReadonlyMap<string, string> {
+  const named = (shape.columns ?? []).flatMap((column, i) => {
+    const type = shape.types?.get(column)
+    return type === undefined ? [] : [[renamed[i] ?? column, type] as const]
+  })
+  return new Map(named)
 }
 
 /** The objection to a use of a hidden column that is none of the allowed ones. */

@@ -4,20 +4,38 @@ import { indexCatalog } from './catalog-index.ts'
 import type { Catalog, CatalogRelation } from './catalog.ts'
 import type { ReadRequest, Statement } from './reader.ts'
 
-type Shape = Partial<Pick<CatalogRelation, 'kind' | 'schema' | 'reads'>> & { readonly secret?: readonly string[] }
+type Shape = Partial<Omit<CatalogRelation, 'oid' | 'name' | 'columns'>> & {
+  readonly secret?: readonly string[]
+  readonly unique?: readonly string[]
+}
+
+/** The types of columns by their names: here a name is of one type everywhere. */
+const TYPES: Readonly<Record<string, string>> = {
+  id: 'integer',
+  patient_id: 'integer',
+  cost: 'numeric',
+  day: 'date',
+  name: 'text',
+  mail: 'text',
+  login: 'text',
+  active: 'boolean',
+}
 
 function relation(oid: number, name: string, columns: string, shape: Shape = {}): CatalogRelation {
-  const { kind = 'table', schema = 'public', reads = [], secret = [] } = shape
+  const { kind = 'table', schema = 'public', reads = [], secret = [], unique = [], ...family } = shape
   return {
     oid,
     schema,
     name,
     kind,
     reads,
+    ...family,
     columns: columns.split(' ').map((column, i) => ({
       name: column,
       number: i + 1,
       classes: secret.includes(column) ? ['pii'] : [],
+      ...(TYPES[column] !== undefined && { type: TYPES[column] }),
+      ...(unique.includes(column) && { unique: true }),
     })),
   }
 }
@@ -27,18 +45,21 @@ export const CLINIC: Catalog = {
   version: '1',
   relations: [
     relation(1, 'patients', 'id name mail born notes', { secret: ['mail', 'born'] }),
-    relation(2, 'visits', 'id patient_id cost day'),
+    relation(2, 'visits', 'id patient_id cost day', { referencedBy: [14] }),
     relation(3, 'mailing', 'id address', { kind: 'view', reads: [1] }),
     relation(4, 'busy_days', 'day visits', { kind: 'materialized-view', reads: [2] }),
     relation(5, 'visits', 'id cost', { schema: 'archive' }),
     relation(6, 'remote', 'id', { kind: 'foreign-table' }),
     relation(7, 'scratch', 'id', { schema: 'pg_temp_3' }),
-    relation(8, 'people', 'id', { reads: [9] }),
+    relation(8, 'people', 'id', { reads: [9], children: [9] }),
     relation(9, 'staff', 'id pin', { secret: ['pin'] }),
     relation(10, 'ticket', 'last_value log_cnt is_called', { kind: 'sequence' }),
     relation(11, 'pg_class', 'oid', { schema: 'archive' }),
     relation(12, 'sampled', 'x', { kind: 'view', reads: [13] }),
     relation(13, 'pg_statistic', 'x', { schema: 'pg_catalog' }),
+    relation(14, 'bills', 'id visit_id', { referencedBy: [15] }),
+    relation(15, 'payments', 'id bill_id', { schema: 'archive' }),
+    relation(16, 'accounts', 'id login active', { secret: ['login'], unique: ['id', 'login'] }),
   ],
   functions: ['public.purge', 'archive.lower', 'public.mail_of'],
   operators: ['<->'],

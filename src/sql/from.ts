@@ -1,6 +1,6 @@
 import { isShortUnnest } from './bounds.ts'
 import { walk } from './expressions.ts'
-import { object, denied, objectToUse, relationItem, rename, touchRelation, type At } from './findings.ts'
+import { object, denied, objectToUse, relationItem, rename, renameTypes, touchRelation, type At } from './findings.ts'
 import { useOperator } from './functions.ts'
 import { openScope, type FromItem, type Scope } from './scope.ts'
 import { as, open, parts, type Body, type Node, type NodeName } from './tree.ts'
@@ -39,6 +39,7 @@ const ITEMS: { readonly [K in NodeName]?: (body: Body<K>, builder: Builder) => r
     builder.later.push((inside) => {
       const shape = inside.query(body.subquery ?? ({} as Node), inside, false)
       item.columns = rename(shape.columns, parts(body.alias?.colnames))
+      item.types = renameTypes(shape, parts(body.alias?.colnames))
       item.few = shape.few
     })
     return [item]
@@ -71,12 +72,14 @@ function readRangeVar(body: Body<'RangeVar'>, builder: Builder): readonly FromIt
   if (cte === undefined) return [relationItem(at, body, touchRelation(at, 'sql.select', body, facts), renamed)]
   const label = body.relname ?? ''
   const name = body.alias?.aliasname ?? label
-  return [{ name, label, columns: rename(cte.columns, renamed), hidden: new Set(), direct: false, few: cte.few }]
+  const columns = rename(cte.columns, renamed)
+  const types = renameTypes(cte, renamed)
+  return [{ name, label, columns, types, hidden: new Set(), direct: false, few: cte.few }]
 }
 
 function derived(alias: Body<'Alias'> | undefined): FromItem {
   const name = alias?.aliasname ?? ''
-  return { name, label: name, columns: undefined, hidden: new Set(), direct: false, few: false }
+  return { name, label: name, columns: undefined, types: new Map(), hidden: new Set(), direct: false, few: false }
 }
 
 function readFunction(body: Body<'RangeFunction'>, builder: Builder): readonly FromItem[] {
@@ -156,6 +159,7 @@ function named(alias: Body<'Alias'>, items: readonly FromItem[]): FromItem {
     name: alias.aliasname ?? '',
     label: alias.aliasname ?? '',
     columns: known && renamed.length === 0 ? all : undefined,
+    types: new Map(),
     hidden: new Set(hides ? [...hidden, ...renamed] : []),
     direct: false,
     few: false,

@@ -8,7 +8,13 @@ import { as, constantText, parts, type Body, type Node } from './tree.ts'
 function isBuiltin(at: At, name: readonly string[], list: ReadonlySet<string>): boolean {
   const bare = name.at(-1) ?? ''
   if (!list.has(bare) || name.length > 2) return false
-  return name.length === 2 ? name[0] === 'pg_catalog' : !at.names.catalog.functions.has(bare)
+  if (name.length === 2) return name[0] === 'pg_catalog'
+  return !isOwnFunction(at, bare)
+}
+
+/** True when something outside pg_catalog has the name, or may have it since the catalog was read. */
+function isOwnFunction(at: At, name: string): boolean {
+  return at.names.catalog.functions.has(name) || at.names.changed.has(`${name}()`)
 }
 
 export function isHarmless(at: At, name: readonly string[]): boolean {
@@ -28,14 +34,15 @@ export function callFunction(at: At, name: readonly string[]): void {
 
 /** `row.name` and `(row).name` call the function `name` when the row has no such column. */
 export function callAsAttribute(at: At, name: string): void {
-  const known = at.names.catalog.functions.has(name) || EFFECT_FUNCTIONS.has(name) || OPAQUE_FUNCTIONS.has(name)
+  const known = isOwnFunction(at, name) || EFFECT_FUNCTIONS.has(name) || OPAQUE_FUNCTIONS.has(name)
   if (known) callFunction(at, [name])
 }
 
 /** An operator outside pg_catalog, or one that may be, runs somebody's function. */
 export function useOperator(at: At, name: readonly string[]): void {
   const symbol = name.at(-1) ?? ''
-  const foreign = name.length > 1 ? name[0] !== 'pg_catalog' : at.names.catalog.operators.has(symbol)
+  const own = at.names.catalog.operators.has(symbol) || at.names.changed.has(`${symbol}()`)
+  const foreign = name.length > 1 ? name[0] !== 'pg_catalog' : own
   if (!foreign) return
   touch(at, 'sql.call', targetResource(at.names), { args: { '/operator': name.join('.') } })
   objectToUnknown(at, `Operator ${name.join('.')}`)

@@ -107,6 +107,30 @@ describe('names of relations', () => {
     })
   }
 
+  for (const write of [
+    "UPDATE pg_settings SET setting = 'off' WHERE name = 'standard_conforming_strings'",
+    "UPDATE pg_catalog.pg_settings s SET setting = 'x' WHERE s.name = 'search_path'",
+    "WITH u AS (UPDATE pg_settings SET setting = 'off') SELECT 1",
+    "EXPLAIN ANALYZE UPDATE pg_settings SET setting = 'off'",
+    "PREPARE p AS UPDATE pg_settings SET setting = 'off'",
+    "MERGE INTO pg_settings s USING visits v ON v.id = 1 WHEN MATCHED THEN UPDATE SET setting = 'off'",
+    'INSERT INTO pg_class DEFAULT VALUES',
+    'DELETE FROM pg_proc WHERE oid = 1',
+    'TRUNCATE pg_catalog.pg_attribute',
+    'COPY pg_class FROM STDIN',
+    'DELETE FROM information_schema.sql_features WHERE true',
+    'DROP TABLE pg_catalog.pg_class',
+    'ALTER TABLE pg_class RENAME TO x',
+    'ALTER FUNCTION purge() SET SCHEMA pg_catalog',
+    'CREATE TABLE pg_catalog.visits (id int)',
+    'ALTER TABLE visits SET SCHEMA pg_toast',
+  ]) {
+    it(`of the system may not be written to: ${write}`, () => {
+      assert.equal(readOne(write, open).objection?.code, /COPY/.test(write) ? 'unreadable' : 'denied')
+      assert.equal(readOne(write, { ...open, searchPath: undefined }).objection === undefined, false)
+    })
+  }
+
   for (const relation of [
     'pg_stats',
     'pg_authid',

@@ -3,9 +3,9 @@ import { denied, object, touch, touchRelation, type At } from './findings.ts'
 import { creationSchema, schemaResource, targetResource } from './relations.ts'
 import { as, isTree, parts, textOf, type Body, type Node } from './tree.ts'
 
-type ObjectType = NonNullable<Body<'DropStmt'>['removeType']>
+export type ObjectType = NonNullable<Body<'DropStmt'>['removeType']>
 
-const RELATIONS: ReadonlySet<string> = new Set<ObjectType>([
+export const RELATIONS: ReadonlySet<string> = new Set<ObjectType>([
   'OBJECT_TABLE',
   'OBJECT_VIEW',
   'OBJECT_MATVIEW',
@@ -68,13 +68,15 @@ export function schemaOf(at: At, name: readonly string[]): Resource {
   return schemaResource(at.names, name.at(-2) ?? creationSchema(at.names))
 }
 
-function nameOf(node: Node): readonly string[] {
+/** The dotted name of an object that is no relation. */
+export function nameOf(node: Node): readonly string[] {
   const routine = as('ObjectWithArgs', node)?.objname
   const type = as('TypeName', node)?.names
   return parts(routine ?? type ?? node)
 }
 
-function rangeOf(name: readonly string[]): Body<'RangeVar'> {
+/** A relation by its dotted name. */
+export function rangeOf(name: readonly string[]): Body<'RangeVar'> {
   const [relname, schemaname] = [name.at(-1) ?? '', name.at(-2)]
   return { relname, inh: true, ...(schemaname !== undefined && { schemaname }) }
 }

@@ -1,7 +1,7 @@
 import { refuse } from '../gateway/refusals.ts'
 import { readDelete, readInsert, readMerge, readUpdate } from './changes.ts'
 import { walk } from './expressions.ts'
-import { object, rename, touch, type At, type Shape } from './findings.ts'
+import { noteChange, object, rename, renameTypes, touch, type At, type Shape } from './findings.ts'
 import { creationSchema, schemaResource, targetResource } from './relations.ts'
 import { readSelect } from './select.ts'
 import { open, parts, as, type Body, type Node, type NodeName } from './tree.ts'
@@ -47,8 +47,9 @@ function readWith(clause: Body<'WithClause'> | undefined, at: At): At {
   for (const item of items) {
     const shape = at.query(item.ctequery ?? ({} as Node), { ...at, ctes }, false)
     walk([item.search_clause, item.cycle_clause], at)
-    const columns = rename(shape.columns, parts(item.aliascolnames))
-    ctes.set(item.ctename ?? '', clause.recursive === true ? unknown : { ...shape, columns })
+    const renamed = parts(item.aliascolnames)
+    const named = { ...shape, columns: rename(shape.columns, renamed), types: renameTypes(shape, renamed) }
+    ctes.set(item.ctename ?? '', clause.recursive === true ? unknown : named)
   }
   return { ...at, ctes }
 }
@@ -56,6 +57,7 @@ function readWith(clause: Body<'WithClause'> | undefined, at: At): At {
 /** The table that SELECT INTO and CREATE TABLE AS make. */
 export function createInto(into: Body<'IntoClause'>, at: At, kind = 'table'): void {
   const schema = schemaOfNew(into.rel, at)
+  noteChange(at, into.rel?.relname, 'made')
   touch(at, 'sql.create', schemaResource(at.names, schema), {
     args: { '/kind': kind, '/name': into.rel?.relname ?? '' },
   })

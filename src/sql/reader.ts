@@ -12,6 +12,13 @@ export type SessionName =
   /** DISCARD ALL: both kinds. */
   | { readonly does: 'forget' }
 
+/**
+ * A name that a statement gives a meaning the catalog does not have yet. `name`: of a relation, without its schema; of a
+ * routine or an operator, with `()` behind it; `*` when it may be any. `moved`: what had it, or has it now, was there
+ * before. `shown`: it shows the data of other relations. `gone`: it is dropped. `made`: it is new.
+ */
+export type NameChange = { readonly name: string; readonly now: 'moved' | 'shown' | 'gone' | 'made' }
+
 /** What one statement would do. `null` in deallocate and close is ALL. */
 export type Statement = {
   /** The parse tree's own node name: `SelectStmt`, `DropStmt`. */
@@ -25,6 +32,10 @@ export type Statement = {
   readonly transaction?: 'begin' | 'commit' | 'rollback' | 'savepoint'
   /** True when it changes how later names resolve (`SET search_path`, DISCARD ALL, RESET ALL). */
   readonly changesSearchPath: boolean
+  /** True for whatever makes, removes, renames or moves something that has a name. */
+  readonly changesNames: boolean
+  /** For `changed` of the texts that follow in the same transaction. */
+  readonly nameChanges: readonly NameChange[]
   /** True when a relation with a hidden column is read or written: error texts of the session are then withheld. */
   readonly touchesHidden: boolean
   /** EXPLAIN can be asked of it: one SELECT, INSERT, UPDATE, DELETE or MERGE with harmless functions only. */
@@ -46,6 +57,10 @@ export type ReadRequest = {
   readonly searchPath?: readonly string[]
   /** Data classes that the session's identity must not see. */
   readonly hidden: readonly string[]
+  /** The `nameChanges` of earlier texts whose transaction is still open: the catalog cannot know them. */
+  readonly changed?: readonly NameChange[]
+  /** Whose text it is: callers take turns, whatever each of them has waiting. */
+  readonly caller?: string
 }
 
 /** Reads SQL text. Never throws for a bad text; rejects with Fault `parser` only when it is disposed. */

@@ -2,6 +2,7 @@ import type { RangeVar } from 'libpg-query'
 import type { Resource } from '../gateway/domain.ts'
 import type { CatalogIndex } from './catalog-index.ts'
 import type { CatalogRelation } from './catalog.ts'
+import type { NameChange } from './reader.ts'
 import { SYSTEM_RELATIONS } from './system-relations.ts'
 
 /** How names are to be understood: the catalog and path of one session at one target. */
@@ -10,6 +11,8 @@ export type Names = {
   readonly catalog: CatalogIndex
   /** Undefined when not known: then every schema counts. */
   readonly searchPath: readonly string[] | undefined
+  /** What names have come to mean since the catalog was read. */
+  readonly changed: ReadonlyMap<string, NameChange['now']>
 }
 
 /** What a name may mean: `relation` is absent for one the catalog does not have. */
@@ -46,9 +49,13 @@ export function findRelations(names: Names, range: RangeVar): readonly Found[] {
 
 function findUnqualified(names: Names, name: string): readonly Found[] {
   const temporary = inTemporarySchemas(names, name)
-  const permanent = names.searchPath === undefined ? everywhere(names, name) : inPath(names, names.searchPath, name)
+  const changed = names.changed.has(name)
+  const everySchema = changed || names.searchPath === undefined
+  const permanent = everySchema ? everywhere(names, name) : inPath(names, names.searchPath ?? [], name)
   const found = [...temporary, ...permanent]
-  return found.length > 0 ? found : [{ schema: creationSchema(names), name }]
+  const schema = creationSchema(names)
+  const made = changed && !found.some((each) => each.schema === schema)
+  return made || found.length === 0 ? [...found, { schema, name }] : found
 }
 
 function inPath(names: Names, path: readonly string[], name: string): readonly Found[] {

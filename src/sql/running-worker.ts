@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads'
 import type { Reading } from './reader.ts'
 import type { FromWorker, ToWorker } from './worker.ts'
 
+/** To start, and to learn a catalog. */
 const START_TIMEOUT_MS = 15_000
 /** The parser recurses on the native stack; its memory is WebAssembly's and not part of the heap. */
 const LIMITS = { stackSizeMb: 32, maxOldGenerationSizeMb: 512 }
@@ -11,7 +12,8 @@ const TOO_COMPLEX = 'The statement is too complex to read.'
 export type Running = { tell(message: ToWorker): void; stop(): Promise<void> }
 
 export type WorkerEvents = {
-  readonly timeoutMs: number
+  /** For the text that it has now. */
+  timeoutMs(): number
   /** True when no text waits for its answer. */
   isIdle(): boolean
   onReading(reading: Reading): void
@@ -32,19 +34,26 @@ export function startWorker(events: WorkerEvents): Running {
     events.onBroken(why)
   }
   const watchdog = newWatchdog(() => end('The statement takes too long to read.'))
+  let learning = 0
+  const watch = (): void => {
+    if (learning > 0) watchdog.watch(START_TIMEOUT_MS)
+    else if (events.isIdle()) watchdog.rest()
+    else watchdog.watch(events.timeoutMs())
+  }
   worker.on('message', (message: FromWorker) => {
     if (ended) return
     if (message.does === 'broken') return end(TOO_COMPLEX)
+    if (message.does === 'learned') learning--
     if (message.does === 'read') events.onReading(message.reading)
-    if (events.isIdle()) watchdog.rest()
-    else watchdog.watch(events.timeoutMs)
+    watch()
   })
   for (const event of ['error', 'exit']) worker.on(event, () => end(TOO_COMPLEX))
   watchdog.watch(START_TIMEOUT_MS)
   return {
     tell(message) {
       worker.postMessage(message, [])
-      if (message.does === 'read' && !watchdog.isWatching()) watchdog.watch(events.timeoutMs)
+      if (message.does === 'learn') learning++
+      if (message.does === 'learn' || !watchdog.isWatching()) watch()
     },
     async stop() {
       ended = true

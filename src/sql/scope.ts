@@ -6,6 +6,8 @@ export type FromItem = {
   readonly label: string
   /** Undefined when not known. */
   columns: readonly string[] | undefined
+  /** Types of columns by name, as far as they are known: as in the catalog, or `mixed`. */
+  types: ReadonlyMap<string, string>
   /** Names, as visible here, of the columns that the identity must not see. */
   readonly hidden: ReadonlySet<string>
   /** False where a value no longer carries its column's origin: old and new rows, excluded, a named join. */
@@ -37,7 +39,7 @@ export type Sight =
   /** No such column as far as is known: an error at the target, or `row.function`. */
   | { readonly kind: 'unknown' }
 
-const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax', 'tableoid'])
+export const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax', 'tableoid'])
 
 export function openScope(items: readonly FromItem[], parent: Scope | undefined, certain = true): Scope {
   return { items, parent, certain, escaped: false }

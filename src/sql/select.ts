@@ -8,6 +8,8 @@ import { as, parts, type Body, type Node } from './tree.ts'
 /** An item of a select list; `hidden` when it is a bare column that will be masked on its way to the client. */
 type Output = {
   readonly name: string | undefined
+  /** Where it is a bare column whose type is known. */
+  readonly type?: string | undefined
   readonly hidden?: { readonly item: FromItem; readonly column: string }
 }
 export type Outputs = {
@@ -29,6 +31,7 @@ export function readSelect(body: Body<'SelectStmt'>, at: At, bare: boolean): Sha
   readOrder(body, outputs, inside)
   return {
     columns: outputColumns(body, outputs),
+    types: outputTypes(outputs),
     few: isFew(body, from, inside),
     correlated: scope.escaped || from.correlated,
   }
@@ -65,6 +68,11 @@ function outputColumns(body: Body<'SelectStmt'>, outputs: Outputs): readonly str
   return outputs.exact && names.every((name) => name !== undefined) ? names : undefined
 }
 
+/** A name that two outputs have cannot be used by anybody. */
+function outputTypes(outputs: Outputs): ReadonlyMap<string, string> {
+  return new Map(outputs.list.flatMap(({ name, type }) => (name && type ? [[name, type] as const] : [])))
+}
+
 /** Reads a select list or RETURNING. A bare column of a table passes when `bare`; everything else is a use. */
 export function readTargets(targets: readonly Node[], at: At, bare: boolean): Outputs {
   const read = targets.map((node) => {
@@ -92,7 +100,10 @@ function readStar(column: Body<'ColumnRef'>, at: At, bare: boolean): Outputs {
   const own = items.every((item) => at.scope?.items.includes(item) === true && item.direct)
   if (!bare || !own) useColumn(column, at)
   const list = items.flatMap((item) =>
-    (item.columns ?? []).map((name) => (item.hidden.has(name) ? { name, hidden: { item, column: name } } : { name })),
+    (item.columns ?? []).map((name) => {
+      const output = { name, type: item.types.get(name) }
+      return item.hidden.has(name) ? { ...output, hidden: { item, column: name } } : output
+    }),
   )
   return { list, exact: items.every((item) => item.columns !== undefined) && isUnmerged(items) }
 }
@@ -109,7 +120,8 @@ function readBare(column: Body<'ColumnRef'>, alias: string | undefined, at: At, 
   const sight = look(at.scope, names)
   if (!bare || sight.kind !== 'hidden' || sight.whole || !sight.own || !sight.item.direct) {
     useColumn(column, at)
-    return { list: [{ name }], exact: true }
+    const type = sight.kind === 'unknown' ? undefined : sight.item.types.get(names.at(-1) ?? '')
+    return { list: [{ name, type }], exact: true }
   }
   return { list: [{ name, hidden: { item: sight.item, column: sight.column } }], exact: true }
 }

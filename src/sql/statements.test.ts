@@ -61,7 +61,7 @@ const TOUCHES: readonly (readonly [text: string, ...touches: string[]])[] = [
   ['ALTER TABLE visits OWNER TO x', `sql.alter ${V} /kind=table`, `sql.grant ${V} /kind=table`],
   ['ALTER TABLE visits RENAME cost TO c', `sql.alter ${V} /kind=column`],
   ['DROP TABLE visits, archive.visits', `sql.drop ${V} /kind=table`, 'sql.drop clinic/archive.visits /kind=table'],
-  ['DROP SCHEMA archive CASCADE', 'sql.drop clinic/archive /kind=schema /cascade=true'],
+  ['DROP SCHEMA archive', 'sql.drop clinic/archive /kind=schema'],
   ['DROP FUNCTION archive.f(int)', 'sql.drop clinic/archive /kind=function'],
   ['DROP TRIGGER t ON visits', `sql.drop ${V} /kind=trigger`],
   ['DROP OWNED BY x', 'sql.drop clinic /kind=owned'],
@@ -93,6 +93,10 @@ const TOUCHES: readonly (readonly [text: string, ...touches: string[]])[] = [
   ['EXECUTE p'],
   ['EXECUTE p(purge())', 'sql.call clinic /function=purge'],
   ['FETCH ALL FROM k'],
+  ['DEALLOCATE p', 'sql.transaction clinic /kind=deallocate'],
+  ['DEALLOCATE ALL', 'sql.transaction clinic /kind=deallocate'],
+  ['CLOSE ALL', 'sql.transaction clinic /kind=close'],
+  ['DISCARD PLANS', 'sql.set clinic /name=all /value=DEFAULT'],
   [
     'MERGE INTO visits v USING archive.visits s ON v.id = s.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (s.id)',
     'sql.select clinic/archive.visits',
@@ -161,6 +165,8 @@ describe('analyse', () => {
     assert.deepEqual(uses('DEALLOCATE ALL'), [null, 'deallocate', ''])
     assert.deepEqual(uses('DEALLOCATE "all"'), ['all', 'deallocate', ''])
     assert.deepEqual(uses('CLOSE ALL'), [null, 'close', ''])
+    assert.deepEqual(uses(`EXECUTE "${'é'.repeat(40)}"`), ['é'.repeat(31), 'execute', ''])
+    assert.deepEqual(uses(`DECLARE ${'x'.repeat(70)} CURSOR FOR SELECT 1`), ['x'.repeat(63), 'declare', 'SelectStmt'])
     assert.deepEqual(uses('MOVE 1 FROM k'), ['k', 'fetch', ''])
     assert.deepEqual(uses('DISCARD ALL'), ['', 'forget', ''])
   })

@@ -5,28 +5,27 @@ import { newReadingCache } from './reading-cache.ts'
 import { cacheKey, startReadingQueue, unreadable } from './reading-queue.ts'
 
 export type SqlReaderOptions = {
-  /** A text that takes longer is refused. */
+  /** A short text that takes longer is refused; one of 1 MiB has five times as long. */
   readonly timeoutMs?: number
   /** In bytes of UTF-8. */
   readonly maxTextBytes?: number
 }
 
-const TIMEOUT_MS = 2000
+const TIMEOUT_MS = 500
 const MAX_TEXT_BYTES = 1024 * 1024
 const CACHED_TEXT_BYTES = 64 * 1024
 const CACHE_BYTES = 32 * 1024 * 1024
 
 /**
  * Reads SQL in a worker thread with PostgreSQL's own parser. The worker is not trusted to live: whatever goes wrong in
- * it but a syntax error, or takes too long, refuses the text at the head of the queue and starts a new worker for the
- * rest.
+ * it but a syntax error, or takes too long, refuses the text that it has and starts a new worker for the others.
  */
 export function startSqlReader(options: SqlReaderOptions = {}): SqlReader {
   const maxTextBytes = options.maxTextBytes ?? MAX_TEXT_BYTES
   const catalogs = new Map<string, Catalog>()
   const cache = newReadingCache(CACHED_TEXT_BYTES, CACHE_BYTES)
-  const queue = startReadingQueue(options.timeoutMs ?? TIMEOUT_MS, catalogs, (waiting, reading) => {
-    if ('statements' in reading) cache.keep(waiting.key, waiting.request.text, reading)
+  const queue = startReadingQueue(options.timeoutMs ?? TIMEOUT_MS, catalogs, (key, request, reading) => {
+    if ('statements' in reading) cache.keep(key, request.text, reading)
   })
   return {
     read(request) {

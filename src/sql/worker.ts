@@ -11,9 +11,10 @@ export type ToWorker =
   | { readonly does: 'learn'; readonly target: string; readonly catalog: Catalog }
   | { readonly does: 'read'; readonly request: ReadRequest }
 
-/** What it answers: one `read` or `broken` for each `read`, in order. After `broken` it is of no more use. */
+/** What it answers: one `learned` for each `learn`, one `read` or `broken` for each `read`, in order. After `broken` it is of no more use. */
 export type FromWorker =
   | { readonly does: 'ready' }
+  | { readonly does: 'learned' }
   | { readonly does: 'read'; readonly reading: Reading }
   | { readonly does: 'broken'; readonly why: string }
 
@@ -39,8 +40,10 @@ async function serve(port: NonNullable<typeof parentPort>): Promise<void> {
   const answer = (message: FromWorker): void => port.postMessage(message)
   await loadModule()
   port.on('message', (message: ToWorker) => {
-    if (message.does === 'learn') catalogs.set(message.target, indexCatalog(message.catalog))
-    else answer(readText(message.request, catalogs.get(message.request.target) ?? empty))
+    if (message.does === 'learn') {
+      catalogs.set(message.target, indexCatalog(message.catalog))
+      answer({ does: 'learned' })
+    } else answer(readText(message.request, catalogs.get(message.request.target) ?? empty))
   })
   answer({ does: 'ready' })
 }

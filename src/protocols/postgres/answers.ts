@@ -49,12 +49,18 @@ export class Answers {
   #status: TransactionStatus = 'I'
   #failed = false
   #lastBatchFailed = false
+  /** The target ignores everything up to a Sync that was not sent yet. */
+  #skipping = false
+  #givenUp = false
   #queue: Expectation[] = []
   #idle: (() => void)[] = []
   readonly #unsolicited: (frame: Frame) => void
+  readonly #settled: (status: TransactionStatus) => void
 
-  constructor(unsolicited: (frame: Frame) => void) {
+  /** `settled` is told of every ReadyForQuery. */
+  constructor(unsolicited: (frame: Frame) => void, settled: (status: TransactionStatus) => void) {
     this.#unsolicited = unsolicited
+    this.#settled = settled
   }
 
   /** Of the last ReadyForQuery. */
@@ -72,8 +78,11 @@ export class Answers {
     return this.#lastBatchFailed
   }
 
+  /** Called when it is sent. What the target will not answer is over at once. */
   expect(expectation: Expectation): void {
-    this.#queue.push(expectation)
+    if (expectation.sent === 'Sync') this.#skipping = false
+    if (this.#givenUp || this.#skipping) expectation.done?.('skipped')
+    else this.#queue.push(expectation)
   }
 
   /** Resolves when quiet, or when the connection is given up. */
@@ -83,6 +92,7 @@ export class Answers {
 
   /** The connection is gone: whoever waits is let go. */
   giveUp(): void {
+    this.#givenUp = true
     for (const expectation of this.#queue.splice(0)) expectation.done?.('skipped')
     this.#wakeIdle()
   }
@@ -100,6 +110,7 @@ export class Answers {
     head.frame?.(frame)
     if (name === 'ReadyForQuery') this.#ready(frame)
     if (ends.includes(name)) this.#shift('done')
+    if (name === 'ReadyForQuery') this.#settled(this.#status)
   }
 
   #ready(frame: Frame): void {
@@ -116,6 +127,7 @@ export class Answers {
     if (head.sent === 'Query' || head.sent === 'Sync') return
     this.#shift('failed')
     while (this.#queue.length > 0 && this.#queue[0]!.sent !== 'Sync') this.#shift('skipped')
+    this.#skipping = this.#queue.length === 0
   }
 
   #shift(result: Result): void {

@@ -28,6 +28,10 @@ const SETUP = `
   CREATE TABLE logged (id int); CREATE RULE log AS ON INSERT TO logged DO ALSO SELECT email FROM customers;
   CREATE SEQUENCE counter; CREATE TYPE pair AS (a int, b int);
   CREATE EXTENSION citext;
+  CREATE DOMAIN yes AS boolean; CREATE DOMAIN surely AS yes; CREATE DOMAIN number AS bigint CHECK (VALUE > 0);
+  CREATE TABLE typed (a boolean, b surely, c number REFERENCES customers, d numeric(9, 2), e timestamptz, f text[]);
+  CREATE TABLE compared (a int, b int, c text, d int4range, e text, UNIQUE (a, b), EXCLUDE USING gist (d WITH &&));
+  CREATE UNIQUE INDEX ON compared (lower(c)); CREATE INDEX ON compared (e);
   CREATE SCHEMA "a.b"; CREATE TABLE "a.b"."c""d" (e text, ":relid 4711 " text);
   CREATE VIEW "a.b".":relid 4712" AS SELECT ":relid 4711 " AS ":relid 4713 :funcid 99999" FROM "a.b"."c""d";`
 const SENSITIVE = {
@@ -69,9 +73,9 @@ describe('readCatalog', () => {
   it('numbers columns as the server does and leaves dropped ones out', async () => {
     const { catalog } = await readCatalog(query, SENSITIVE)
     assert.deepEqual(find(catalog, 'public.customers').columns, [
-      { name: 'id', number: 1, classes: [] },
-      { name: 'email', number: 3, classes: ['card', 'pii'] },
-      { name: 'note', number: 4, classes: [] },
+      { name: 'id', number: 1, classes: [], type: 'integer', unique: true },
+      { name: 'email', number: 3, classes: ['card', 'pii'], type: 'text' },
+      { name: 'note', number: 4, classes: [], type: 'text' },
     ])
   })
 
@@ -104,16 +108,42 @@ describe('readCatalog', () => {
     assert.deepEqual(reads(catalog, 'public.events_1'), ['public.events_1_1'])
     assert.deepEqual(reads(catalog, 'public.parent'), ['public.child'])
     assert.deepEqual(find(catalog, 'public.events_1_1').columns, [
-      { name: 'who', number: 1, classes: ['pii'] },
-      { name: 'id', number: 2, classes: [] },
+      { name: 'who', number: 1, classes: ['pii'], type: 'text' },
+      { name: 'id', number: 2, classes: [], type: 'integer' },
     ])
-    assert.deepEqual(find(catalog, 'public.parent').columns, [{ name: 'id', number: 1, classes: [] }])
+    assert.deepEqual(find(catalog, 'public.parent').columns, [{ name: 'id', number: 1, classes: [], type: 'integer' }])
+  })
+
+  it('says of which types columns are, under the domains that they have', async () => {
+    const { catalog } = await readCatalog(query, SENSITIVE)
+    const types = find(catalog, 'public.typed').columns.map((column) => column.type)
+    assert.deepEqual(types, ['boolean', 'boolean', 'bigint', 'numeric', 'timestamp with time zone', 'text[]'])
+  })
+
+  it('says which columns a unique index or an exclusion compares, by whatever expression', async () => {
+    const { catalog } = await readCatalog(query, SENSITIVE)
+    const unique = find(catalog, 'public.compared').columns.flatMap(({ name, unique }) => (unique ? [name] : []))
+    assert.deepEqual(unique, ['a', 'b', 'c', 'd'])
+  })
+
+  it('knows children, and who refers to a table', async () => {
+    const { catalog } = await readCatalog(query, SENSITIVE)
+    const named = (oids: readonly number[] | undefined) =>
+      oids?.map((oid) => catalog.relations.find((each) => each.oid === oid)?.name)
+    assert.deepEqual(named(find(catalog, 'public.parent').children), ['child'])
+    assert.deepEqual(named(find(catalog, 'public.customers').referencedBy), ['typed'])
+    assert.equal(find(catalog, 'public.plain').referencedBy, undefined)
   })
 
   it('is not led astray by names that look like its own notation', async () => {
     const { catalog } = await readCatalog(query, SENSITIVE)
     assert.deepEqual(reads(catalog, 'a.b.:relid 4712'), ['a.b.c"d'])
-    assert.deepEqual(find(catalog, 'a.b.c"d').columns[0], { name: 'e', number: 1, classes: ['pii'] })
+    assert.deepEqual(find(catalog, 'a.b.c"d').columns[0], {
+      name: 'e',
+      number: 1,
+      classes: ['pii'],
+      type: 'text',
+    })
   })
 
   it('lists functions and operators that are no built-ins and belong to no extension', async () => {

@@ -46,16 +46,29 @@ WITH relation AS (
       AND mention[2] <> '0') AS shows,
     bool_or(mention[1] <> 'relid' AND mention[2]::int8 >= 16384) AS opaque
   FROM rule_text GROUP BY oid
+), compared AS (
+  SELECT i.indrelid AS oid, unnest(i.indkey::int2[]) AS number
+  FROM pg_index i WHERE i.indisunique OR i.indisexclusion
+  UNION
+  SELECT d.refobjid, d.refobjsubid FROM pg_index i JOIN pg_depend d
+    ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refobjid = i.indrelid
+  WHERE i.indisunique OR i.indisexclusion
+), reference AS (
+  SELECT confrelid AS oid, json_agg(DISTINCT conrelid::int8 ORDER BY conrelid::int8) AS by
+  FROM pg_constraint WHERE contype = 'f' GROUP BY confrelid
 )
 SELECT json_build_object(
   'relations', (SELECT json_agg(json_build_object(
       'oid', r.oid::int8, 'schema', r.nspname, 'name', r.relname, 'kind', r.relkind,
-      'columns', (SELECT json_agg(json_build_object('name', a.attname, 'number', a.attnum) ORDER BY a.attnum)
-         FROM pg_attribute a
+      'columns', (SELECT json_agg(json_build_object('name', a.attname, 'number', a.attnum,
+           'type', CASE WHEN t.typcategory = 'B' THEN 'boolean'
+             ELSE format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL) END,
+           'unique', (a.attrelid, a.attnum) IN (SELECT oid, number FROM compared)) ORDER BY a.attnum)
+         FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
          WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND r.relkind <> ALL ('{i,I}')),
       'children', (SELECT json_agg(i.inhrelid::int8 ORDER BY i.inhrelid) FROM pg_inherits i WHERE i.inhparent = r.oid),
-      'shows', rule.shows, 'opaque', coalesce(rule.opaque, false)
-    ) ORDER BY r.oid) FROM relation r LEFT JOIN rule ON rule.oid = r.oid),
+      'referencedBy', reference.by, 'shows', rule.shows, 'opaque', coalesce(rule.opaque, false)
+    ) ORDER BY r.oid) FROM relation r LEFT JOIN rule ON rule.oid = r.oid LEFT JOIN reference ON reference.oid = r.oid),
   'functions', (SELECT json_agg(DISTINCT n.nspname || '.' || p.proname ORDER BY n.nspname || '.' || p.proname)
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE n.nspname <> 'pg_catalog' AND NOT EXISTS (
@@ -72,8 +85,9 @@ const Row = z.object({
   schema: z.string(),
   name: z.string(),
   kind: z.literal(['r', 'p', 'v', 'm', 'f', 'S', 'i', 'I', 'c']),
-  columns: z.array(z.object({ name: z.string(), number: z.int() })).nullable(),
+  columns: z.array(z.object({ name: z.string(), number: z.int(), type: z.string(), unique: z.boolean() })).nullable(),
   children: Oids,
+  referencedBy: Oids,
   shows: Oids,
   opaque: z.boolean(),
 })
@@ -164,13 +178,16 @@ function mark(
 
 function relationOf(row: Row, { classes }: Classified): CatalogRelation {
   const own = classes.get(row.oid)
-  const columns = (row.columns ?? []).map(({ name, number }): CatalogColumn => ({
+  const columns = (row.columns ?? []).map(({ name, number, type, unique }): CatalogColumn => ({
     name,
     number,
     classes: [...(own?.get(name) ?? [])].toSorted(),
+    type,
+    ...(unique && { unique }),
   }))
-  const { oid, schema, name } = row
-  return { oid, schema, name, kind: KINDS[row.kind], columns, reads: readsOf(row, classes) }
+  const { oid, schema, name, children, referencedBy } = row
+  const family = { ...(children && { children }), ...(referencedBy && { referencedBy }) }
+  return { oid, schema, name, kind: KINDS[row.kind], columns, reads: readsOf(row, classes), ...family }
 }
 
 /** A rule that calls a function which is no built-in shows what that shows: taken for everything sensitive there is. */

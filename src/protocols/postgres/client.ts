@@ -68,7 +68,9 @@ async function startTls(
   direct: boolean,
 ): Promise<TLSSocket> {
   const secure = new TLSSocket(socket, { isServer: true, secureContext: tls, ALPNProtocols: ['postgresql'] })
-  await happens(secure, 'secure', deadline)
+  const { promise: secured, resolve } = Promise.withResolvers<void>()
+  secure.once('secure', () => resolve())
+  await happens(secure, secured, deadline)
   if (direct && secure.alpnProtocol !== 'postgresql') throw new Fault('protocol', 'TLS without ALPN "postgresql"')
   return secure
 }
@@ -93,24 +95,43 @@ async function takeStartup(socket: Socket, deadline: AbortSignal): Promise<Buffe
 
 /** Exactly `size` bytes; what comes behind them stays in the socket. */
 async function take(socket: Socket, size: number, deadline: AbortSignal): Promise<Buffer> {
+  using arrivals = listenTo(socket)
   for (;;) {
     const bytes = socket.read(size) as Buffer | null
     if (bytes?.length === size) return bytes
     if (bytes || socket.readableEnded || socket.destroyed) throw new Fault('closed', 'the client left')
-    await happens(socket, 'readable', deadline)
+    await happens(socket, arrivals.next(), deadline)
   }
 }
 
-function happens(socket: Socket, event: 'readable' | 'secure', deadline: AbortSignal): Promise<void> {
+/**
+ * Says when more bytes have come, or the last. One listener for the whole wait: each new one would be told of the bytes
+ * that are there already, at once and before anything else in the process has its turn.
+ */
+function listenTo(socket: Socket): Disposable & { next(): Promise<void> } {
+  let arrived = Promise.withResolvers<void>()
+  const wake = (): void => {
+    arrived.resolve()
+    arrived = Promise.withResolvers<void>()
+  }
+  socket.on('readable', wake).on('end', wake)
+  return {
+    next: () => arrived.promise,
+    [Symbol.dispose]: () => void socket.off('readable', wake).off('end', wake),
+  }
+}
+
+/** `event`, unless the client leaves or the deadline passes first. */
+function happens(socket: Socket, event: Promise<void>, deadline: AbortSignal): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const left = (): void => reject(new Fault('closed', 'the client left'))
   const late = (): void => reject(new Fault('closed', 'the client took too long to start'))
-  const done = (): void => resolve()
-  socket.once(event, done).once('close', left).once('error', left)
+  void event.then(resolve)
+  socket.once('close', left).once('error', left)
   deadline.addEventListener('abort', late, { once: true })
   if (deadline.aborted) late()
   return promise.finally(() => {
-    socket.off(event, done).off('close', left).off('error', left)
+    socket.off('close', left).off('error', left)
     deadline.removeEventListener('abort', late)
   })
 }

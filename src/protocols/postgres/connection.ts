@@ -4,40 +4,63 @@ import type { Permit } from '../../gateway/permit.ts'
 import { Queue } from '../../gateway/queue.ts'
 import { refuse } from '../../gateway/refusals.ts'
 import type { Session } from '../../gateway/session.ts'
-import type { Statement } from '../../sql/reader.ts'
+import type { NameChange, Statement } from '../../sql/reader.ts'
 import { Answers } from './answers.ts'
 import type { Egress } from './egress.ts'
-import { encodeBind, encodeClose, encodeExecute, encodeParse, encodeSync } from './encode.ts'
+import { encodeBind, encodeClose, encodeExecute, encodeFlush, encodeParse, encodeSync } from './encode.ts'
 import { FrameReader, type Frame } from './frames.ts'
 import { BACKEND, FRONTEND } from './message-types.ts'
-import type { BackendKey } from './messages-client.ts'
-import type { RowField } from './messages-target.ts'
+import type { BackendKey, Bind, Format } from './messages-client.ts'
+import { decodeParameterStatus, type RowField, type TransactionStatus } from './messages-target.ts'
+import { Meaning } from './meaning.ts'
 import { Names } from './names.ts'
 import { CLIENT_LIMITS, TARGET_LIMITS } from './limits.ts'
 import type { PostgresTarget } from './postgres-target.ts'
-import type { TargetConnection } from './target.ts'
+import { cancelTarget, type TargetConnection } from './target.ts'
 
 /** A prepared statement, by wire or by SQL. `statement` is absent for an empty text. */
-export type Prepared = { readonly text: string; readonly statement?: Statement }
+export type Prepared = {
+  readonly text: string
+  readonly statement?: Statement
+  /** OIDs of its parameters' types that the client named; none, or 0: the target finds them out. */
+  readonly types?: readonly number[]
+  /** Made by SQL: the place, in its text, of the statement that made it. */
+  readonly place?: number
+}
 
 /** A portal bound by wire, or a cursor declared by SQL. */
 export type Portal = {
   readonly prepared: Prepared
   readonly parameters: readonly (string | null)[]
+  /** Of each parameter. */
+  readonly formats?: readonly Format[]
   /** The Bind that made it; a cursor has none. */
   readonly bind?: Buffer
   /** Its columns, once the target has described it. */
   fields?: readonly RowField[]
-  described: boolean
+  /** The batch in which a Describe of it was last asked. */
+  describing?: number
   /** An Execute was sent: another one goes on with the same operation. */
   started: boolean
 }
 
+/** What was sent since the last Sync or Query. */
+type Unsettled = { messages: number; operations: number; exchanges: number }
+
 /** What comes in: a message of the client's, or one that the target sent of its own accord. */
 export type Event = { readonly from: 'client' | 'target'; readonly frame: Frame }
 
-/** Client messages waiting to be read above which the client's socket is not read further. */
+/** Client messages waiting to be read above which the client's socket is not read further; and bytes. */
 const FULL = 1_000
+const FULL_BYTES = 1 << 20
+/** Bytes of messages that the target sent unasked and that still wait, above which the session ends. */
+const MOST_UNASKED = 16 << 20
+/** How long asking to cancel may take, in ms. */
+const CANCEL_MS = 5_000
+/** How long the gateway's own questions may take before the client is heard, in ms. */
+const START_MS = 10_000
+/** PostgreSQL keeps its answers back until Sync or Flush: it is asked for them after this many exchanges. */
+const FLUSH_EVERY = 64
 
 /** A Parse that always fails, before it stores anything, in every transaction status. */
 const POISON = encodeParse('sallyport_refused', 'sallyport refused this operation')
@@ -50,44 +73,50 @@ export class Connection {
   readonly target: PostgresTarget
   readonly answers: Answers
   readonly events = new Queue<Event>(Infinity)
-  readonly statements = new Names<Prepared>()
-  readonly portals = new Names<Portal>()
+  readonly statements = new Names<Prepared>(({ text }) => text.length)
+  readonly portals = new Names<Portal>(({ bind }) => bind?.length ?? 0)
   readonly egress: Egress
   /** Counts the Syncs and Queries: names change for certain only with the answer to one. */
   batch = 0
   /** What was sent since the last Sync or Query. */
-  unsettled = { messages: 0, operations: 0 }
+  unsettled: Unsettled = { messages: 0, operations: 0, exchanges: 0 }
   /** A refusal went out in the extended protocol: the client's messages are dropped until its Sync. */
   skipping = false
   /** A statement that opens or ends a transaction is on its way. */
   transactionMayChange = false
-  touchedHidden = false
-  /** Schemas unqualified names are searched in; undefined once a statement has changed that. */
-  searchPath: readonly string[] | undefined
-  /** The texts that changed the search path, in order: they give later texts their meaning. */
-  readonly searchPathChanges: string[] = []
+  /** What statements since the last idle state did to names, or may have done: the catalog cannot know it yet. */
+  nameChanges: readonly NameChange[] = []
+  /** A statement that changes names or columns has run in the transaction that is open. */
+  changedSchema = false
+  readonly meaning = new Meaning()
   /** The target's own key for cancelling; no client ever sees it. */
   readonly backendKey: BackendKey
-  /** As the target reports it: `18.1`. */
-  readonly serverVersion: string
   readonly #client: Socket
   readonly #targetSocket: Socket
   readonly #rest: Buffer
-  #unread = 0
+  /** Of the client's. */
+  #unread = { messages: 0, bytes: 0 }
+  /** Bytes: of messages the target sent unasked, and of answers that wait for the client. */
+  #unasked = 0
+  #waiting = 0
   #terminated = false
+  readonly #started = new AbortController()
 
   constructor(session: Session, target: PostgresTarget, client: Socket, connected: TargetConnection) {
     this.session = session
     this.target = target
     this.backendKey = connected.backendKey
-    this.serverVersion = connected.parameters.get('server_version') ?? ''
     this.#client = client
     this.#targetSocket = connected.socket
     this.#rest = connected.rest
-    this.answers = new Answers((frame) => void this.events.pushNow({ from: 'target', frame }))
+    for (const [name, value] of connected.parameters) this.meaning.report(name, value)
+    this.answers = new Answers(
+      (frame) => this.#unsolicited(frame),
+      (status) => this.#settled(status),
+    )
     this.egress = {
       classesOf: (table, column) => target.catalog.classesOf(table, column) ?? this.#uncommitted(table),
-      withholdsTexts: () => this.touchedHidden,
+      withholdsTexts: session.opening.hidden.length > 0,
     }
   }
 
@@ -95,27 +124,34 @@ export class Connection {
   startTarget(): void {
     const reader = new FrameReader(TARGET_LIMITS)
     const socket = this.#targetSocket
-    this.#read(socket, (chunk) => reader.push(chunk).forEach((frame) => this.answers.route(frame)))
-    socket.once('close', () => this.session.stop(lost('The target closed the connection.')))
+    this.#read(socket, (chunk) => reader.push(chunk).forEach((frame) => this.#answered(frame)))
+    const ended = (): void => this.session.stop(lost('The target closed the connection.'))
+    socket.once('close', ended)
+    if (socket.destroyed) ended()
     this.session.stopped.addEventListener('abort', () => this.close(), { once: true })
     if (this.session.stopped.aborted) this.close()
     if (this.#rest.length > 0) socket.emit('data', this.#rest)
     socket.resume()
+    this.#client.once('close', () => this.#left())
+    void this.#startInTime()
   }
 
   /** Starts reading the client. */
   startClient(): void {
+    this.#started.abort()
     const reader = new FrameReader(CLIENT_LIMITS)
     const socket = this.#client
     this.#read(socket, (chunk) => reader.push(chunk).forEach((frame) => this.#heard(frame)))
-    for (const event of ['end', 'close']) socket.once(event, () => this.#left())
+    socket.once('end', () => this.#left())
+    if (socket.destroyed) this.#left()
     socket.resume()
   }
 
   /** The client's next message, or the target's; in order. */
   async *incoming(): AsyncGenerator<Event> {
     for await (const event of this.events) {
-      if (event.from === 'client' && --this.#unread === FULL / 2) this.#client.resume()
+      this.#taken(event)
+      await this.#targetTakes()
       if (event.from === 'client' && event.frame.type === FRONTEND.Terminate) return
       yield event
     }
@@ -129,19 +165,26 @@ export class Connection {
   /** The only way to the client; resolves when it may take more. */
   async reply(bytes: Uint8Array): Promise<void> {
     if (bytes.length === 0 || this.#client.destroyed || this.#client.write(bytes)) return
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        this.#client.off('drain', done).off('close', done)
-        resolve()
-      }
-      this.#client.once('drain', done).once('close', done)
-    })
+    await happensFirst(this.#client, 'drain', 'close')
   }
 
-  /** Stops and starts reading the target while an answer waits for a slow client. */
-  readonly pressure = (full: boolean): void => {
-    if (full) this.#targetSocket.pause()
-    else this.#targetSocket.resume()
+  /** Stops and starts reading the target while answers of so many more bytes, or fewer, wait for a slow client. */
+  readonly waiting = (bytes: number): void => {
+    const socket = this.#targetSocket
+    this.#waiting += bytes
+    if (this.#waiting > FULL_BYTES) socket.pause()
+    else if (socket.isPaused()) socket.resume()
+  }
+
+  /** So that a batch without an end does not wait for answers that wait for its end. */
+  keepAnswersComing(permit: Permit): void {
+    if (++this.unsettled.exchanges % FLUSH_EVERY === 0) this.write(permit, encodeFlush())
+  }
+
+  /** Resolves when everything that was sent has been answered, or when the connection is given up. */
+  async caughtUp(): Promise<void> {
+    if (this.unsettled.messages > 0) this.write(this.session.permit, encodeFlush())
+    await this.answers.idle()
   }
 
   /** Makes the target fail where it stands; true when it did, false when it was skipping already. */
@@ -153,10 +196,10 @@ export class Connection {
     return promise
   }
 
-  /** The gateway's own Sync: its answer is for nobody. Resolves with it. */
-  sync(permit: Permit): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.answers.expect({ sent: 'Sync', done: () => resolve() })
+  /** The gateway's own Sync: its answer is for nobody. Resolves with the transaction status in it. */
+  sync(permit: Permit): Promise<TransactionStatus> {
+    const { promise, resolve } = Promise.withResolvers<TransactionStatus>()
+    this.answers.expect({ sent: 'Sync', done: () => resolve(this.answers.status) })
     this.settle()
     this.write(permit, encodeSync())
     return promise
@@ -165,11 +208,18 @@ export class Connection {
   /** A Sync or Query goes out: what is sent next belongs to a new batch. */
   settle(): void {
     this.batch++
-    this.unsettled = { messages: 0, operations: 0 }
+    this.unsettled = { messages: 0, operations: 0, exchanges: 0 }
   }
 
-  /** Takes the target's socket away: nothing more is sent or answered. */
+  /** Asks the target, on a connection of its own, to cancel what is running; one that does not arrive is no error. */
+  cancel(): void {
+    const { host, port, tls } = this.target
+    cancelTarget({ host, port, tls, key: this.backendKey, timeoutMs: CANCEL_MS }).catch(() => undefined)
+  }
+
+  /** Takes the target's socket away: nothing more is sent or answered, and what was running is cancelled. */
   close(): void {
+    if (!this.answers.quiet) this.cancel()
     this.events.close()
     this.#targetSocket.destroy()
     this.answers.giveUp()
@@ -179,7 +229,7 @@ export class Connection {
    * A query of the gateway's own, while the target is idle: the rows of its answer. In the extended protocol and under
    * names of its own, because a simple Query would take the client's unnamed statement away.
    */
-  ask(permit: Permit, text: string): Promise<readonly Frame[]> {
+  ask(permit: Permit, text: string, bound?: Pick<Bind, 'formats' | 'parameters'>): Promise<readonly Frame[]> {
     const { promise, resolve } = Promise.withResolvers<readonly Frame[]>()
     const rows: Frame[] = []
     const frame = (answer: Frame): void => void (answer.type === BACKEND.DataRow && rows.push(answer))
@@ -188,13 +238,26 @@ export class Connection {
     this.settle()
     const messages = [
       encodeParse(OWN, text),
-      encodeBind({ portal: OWN, statement: OWN }),
+      encodeBind({
+        portal: OWN,
+        statement: OWN,
+        formats: bound?.formats,
+        parameters: bound?.parameters,
+      }),
       encodeExecute(OWN),
       encodeClose('S', OWN),
       encodeSync(),
     ]
     this.write(permit, Buffer.concat(messages))
     return promise
+  }
+
+  #answered(frame: Frame): void {
+    if (frame.type === BACKEND.ParameterStatus) {
+      const { name, value } = decodeParameterStatus(frame)
+      this.meaning.report(name, value)
+    }
+    this.answers.route(frame)
   }
 
   #read(socket: Socket, take: (chunk: Buffer) => void): void {
@@ -213,7 +276,47 @@ export class Connection {
   #heard(frame: Frame): void {
     this.events.pushNow({ from: 'client', frame })
     if (frame.type === FRONTEND.Terminate) this.#terminated = true
-    if (++this.#unread >= FULL) this.#client.pause()
+    this.#unread.messages++
+    this.#unread.bytes += frame.bytes.length
+    if (this.#unread.messages >= FULL || this.#unread.bytes >= FULL_BYTES) this.#client.pause()
+  }
+
+  #unsolicited(frame: Frame): void {
+    this.#unasked += frame.bytes.length
+    if (this.#unasked > MOST_UNASKED) throw new Fault('target', 'the target sends more unasked than the client reads')
+    this.events.pushNow({ from: 'target', frame })
+  }
+
+  #taken({ from, frame: { bytes } }: Event): void {
+    if (from === 'target') this.#unasked -= bytes.length
+    if (from === 'target') return
+    this.#unread.messages--
+    this.#unread.bytes -= bytes.length
+    const { messages, bytes: unread } = this.#unread
+    if (messages <= FULL / 2 && unread <= FULL_BYTES / 2 && this.#client.isPaused()) this.#client.resume()
+  }
+
+  /** Resolves when the target has taken most of what was sent to it, or is gone. */
+  async #targetTakes(): Promise<void> {
+    const socket = this.#targetSocket
+    if (socket.writableLength < FULL_BYTES || socket.destroyed) return
+    await happensFirst(socket, 'drain', 'close')
+  }
+
+  /** Outside a transaction no portal lives on, only cursors do that were declared WITH HOLD. */
+  #settled(status: TransactionStatus): void {
+    if (status !== 'I') return
+    this.portals.forget(({ bind }) => bind !== undefined)
+    if (this.changedSchema) this.target.catalog.expire()
+    this.changedSchema = false
+    if (this.answers.quiet) this.nameChanges = []
+  }
+
+  /** The gateway's own questions come before the client's: a target that does not answer them is given up. */
+  async #startInTime(): Promise<void> {
+    const { signal } = this.#started
+    await this.session.core.clock.sleep(START_MS, AbortSignal.any([signal, this.session.stopped]))
+    if (!signal.aborted) this.session.stop(lost('The target does not answer.'))
   }
 
   /** After Terminate what was asked before still runs; without it the client is lost, and so is its session. */
@@ -229,6 +332,16 @@ export class Connection {
   #uncommitted(table: number): readonly string[] | undefined {
     return this.answers.status === 'I' || this.target.catalog.has(table) ? undefined : []
   }
+}
+
+function happensFirst(socket: Socket, ...events: readonly string[]): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      for (const event of events) socket.off(event, done)
+      resolve()
+    }
+    for (const event of events) socket.once(event, done)
+  })
 }
 
 function lost(message: string): ReturnType<typeof refuse> {

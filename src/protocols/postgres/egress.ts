@@ -1,16 +1,23 @@
 import type { Outcome, Part } from '../../gateway/exchange.ts'
 import type { Masker } from '../../mask/masker.ts'
-import { encodeErrorResponse, encodeNoticeResponse } from './encode.ts'
+import { Fault } from '../../gateway/fault.ts'
+import { encodeErrorResponse, encodeNoticeResponse, encodeNotificationResponse } from './encode.ts'
 import type { Frame } from './frames.ts'
-import { decodeErrorFields, decodeRowDescription, type ErrorFields, type RowField } from './messages-target.ts'
+import {
+  decodeErrorFields,
+  decodeNotificationResponse,
+  decodeRowDescription,
+  type ErrorFields,
+  type RowField,
+} from './messages-target.ts'
 import { backendName, type BackendName } from './message-types.ts'
 import { maskDataRow, planRow, type ClassesOf, type RowPlan } from './rows.ts'
 
 /** What the filter has to know of the session. */
 export type Egress = {
   readonly classesOf: ClassesOf
-  /** True once the session has touched a relation with a hidden column: error and notice texts may then carry values. */
-  readonly withholdsTexts: () => boolean
+  /** True when texts may show what is hidden from the session: triggers, constraints and cascades put values there. */
+  readonly withholdsTexts: boolean
 }
 
 /** Messages that carry nothing from the target's data. */
@@ -27,8 +34,13 @@ const BOOKKEEPING: ReadonlySet<BackendName> = new Set([
 /** Fields that never carry a value: codes, places, and names of objects ("Error and Notice Message Fields"). */
 const SAFE_FIELDS: ReadonlySet<string> = new Set(['S', 'V', 'C', 'P', 'F', 'L', 'R', 's', 't', 'c', 'd', 'n'])
 
-/** The columns that the DataRows of an exchange have; replaced by each RowDescription that comes along. */
-export type Columns = { fields: readonly RowField[]; plan?: RowPlan }
+/** The columns that the DataRows of an exchange have. */
+export type Columns = {
+  fields?: readonly RowField[]
+  plan?: RowPlan
+  /** True for a Query, where each RowDescription is that of the rows behind it; elsewhere it may be of anything. */
+  readonly inline: boolean
+}
 
 /** A batch of whole messages on its way to the client: every message a target can send passes through here. */
 export class AnswerPart implements Part {
@@ -54,17 +66,17 @@ export class AnswerPart implements Part {
     const name = backendName(frame.type)!
     switch (name) {
       case 'RowDescription':
-        this.#columns.fields = decodeRowDescription(frame)
-        this.#columns.plan = undefined
+        if (this.#columns.inline) this.#describe(decodeRowDescription(frame))
         return frame.bytes
       case 'DataRow':
-        this.#columns.plan ??= planRow(this.#columns.fields, this.#egress.classesOf, masker)
+        this.#columns.plan ??= planRow(this.#fields(), this.#egress.classesOf, masker)
         return maskDataRow(frame, this.#columns.plan, masker)
       case 'ErrorResponse':
         return encodeErrorResponse(maskTexts(decodeErrorFields(frame), this.#egress, masker))
       case 'NoticeResponse':
         return encodeNoticeResponse(maskTexts(decodeErrorFields(frame), this.#egress, masker))
       case 'NotificationResponse':
+        return this.#egress.withholdsTexts ? withoutPayload(frame) : maskWhole(frame, masker)
       case 'ParameterStatus':
       case 'CommandComplete':
         return maskWhole(frame, masker)
@@ -72,27 +84,60 @@ export class AnswerPart implements Part {
         return frame.bytes
     }
   }
+
+  #describe(fields: readonly RowField[]): void {
+    this.#columns.fields = fields
+    this.#columns.plan = undefined
+  }
+
+  #fields(): readonly RowField[] {
+    if (!this.#columns.fields) throw new Fault('protocol', 'the target sent rows that it has not described')
+    return this.#columns.fields
+  }
 }
 
-/** Source files of PostgreSQL's parse analysis: an error from there was raised before any value was read. */
-const PARSE_ANALYSIS = /^(?:parse_\w+\.c|scan\.l|gram\.y)$/
+/** Source files of PostgreSQL whose texts are about names and states: parse analysis, rights, transactions, portals. */
+const WITHOUT_VALUES =
+  /^(?:parse_\w+\.c|scan\.l|gram\.y|namespace\.c|aclchk\.c|postgres\.c|xact\.c|prepare\.c|portalcmds\.c|portalmem\.c)$/
 
-/** Raised by the statement's own text; a context (`W`) means a function was running, whose text may hold values. */
-function isAboutText(fields: ErrorFields): boolean {
-  return PARSE_ANALYSIS.test(fields.get('F') ?? '') && !fields.has('W')
+/** A context (`W`) means a function was running, and its text may hold values whatever the file. */
+function isWithoutValues(fields: ErrorFields): boolean {
+  return WITHOUT_VALUES.test(fields.get('F') ?? '') && !fields.has('W')
 }
 
 /** A value can stand in an error's text (unique violations, failed casts): it is withheld, or searched by detectors. */
 function maskTexts(fields: ErrorFields, egress: Egress, masker: Masker): Record<string, string> {
-  const withheld = egress.withholdsTexts() && !isAboutText(fields)
+  const withheld = egress.withholdsTexts && !isWithoutValues(fields)
   const kept: Record<string, string> = {}
   for (const [code, value] of fields) {
     if (SAFE_FIELDS.has(code)) kept[code] = value
     else if (!withheld) kept[code] = maskText(value, masker)
   }
-  if (withheld)
-    kept.M = `The target answered ${kept.C ?? 'an error'}; its text is withheld because it may show masked values.`
+  if (withheld) kept.M = withheldText(kept)
   return kept
+}
+
+/** What can be said of an error without its text: its code, and the names of what it is about. */
+function withheldText({
+  C: code = 'an error',
+  s: schema,
+  t: table,
+  c: column,
+  n: constraint,
+}: Record<string, string>): string {
+  const about = [
+    constraint && `constraint ${constraint}`,
+    table && `table ${[schema, table].filter(Boolean).join('.')}`,
+    column && `column ${column}`,
+  ].filter(Boolean)
+  const place = about.length > 0 ? ` (${about.join(', ')})` : ''
+  return `The target answered ${code}${place}; its text is withheld because it may show masked values.`
+}
+
+/** A trigger can notify with a row's values: the listener learns that something happened, not what. */
+function withoutPayload(frame: Frame): Buffer {
+  const { pid, channel } = decodeNotificationResponse(frame)
+  return encodeNotificationResponse(pid, channel, '***')
 }
 
 function maskText(value: string, masker: Masker): string {

@@ -109,6 +109,10 @@ export function encodeNegotiateProtocolVersion(minor: number, options: readonly 
   )
 }
 
+export function encodeNotificationResponse(pid: number, channel: string, payload: string): Buffer {
+  return message(BACKEND.NotificationResponse, int32(pid), text(channel), text(payload))
+}
+
 export function encodeParseComplete(): Buffer {
   return message(BACKEND.ParseComplete)
 }

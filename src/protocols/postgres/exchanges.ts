@@ -8,7 +8,13 @@ import { encodeReadyForQuery } from './encode.ts'
 import type { Frame } from './frames.ts'
 import { Inbox } from './inbox.ts'
 import { BACKEND } from './message-types.ts'
-import { decodeCommandComplete, decodeErrorFields, decodeRowDescription, type RowField } from './messages-target.ts'
+import {
+  decodeCommandComplete,
+  decodeErrorFields,
+  decodeRowDescription,
+  type RowField,
+  type TransactionStatus,
+} from './messages-target.ts'
 import { estimateRows } from './preview.ts'
 import { errorResponse, waitingNotice } from './refusal.ts'
 
@@ -33,14 +39,12 @@ export type Making = {
   readonly portal?: Portal
   /** EXPLAIN may be asked of the operation's text. */
   readonly explainable?: boolean
-  /** The operation touches a relation with a hidden column. */
-  readonly touchesHidden?: boolean
+  /** It changes nothing and reads nothing that has a hidden column: no text of its answer can show a hidden value. */
+  readonly harmlessTexts?: boolean
   /** Its statements may open or end a transaction. */
   readonly controlsTransaction?: boolean
   /** Told of each statement of a Query that the target has completed, by its place in the text. */
   readonly completed?: (statement: number) => void
-  /** Told when the answer is whole, or when it was refused. */
-  readonly over?: () => void
 }
 
 /** One thing in flight on a PostgreSQL connection. */
@@ -49,41 +53,44 @@ export class PostgresExchange implements Exchange {
   readonly #connection: Connection
   readonly #making: Making
   readonly #inbox: Inbox
-  readonly #columns: Columns = { fields: [] }
+  readonly #columns: Columns
   #outcome: Outcome = { status: 'skipped' }
   #completed = 0
-  /** The gateway's own Sync closed the portal: it is bound again before it runs. */
-  #rebind = false
   /** Something before it failed: the client hears nothing of this one. */
   #gone = false
   /** Resolves to whether the target failed because of it; absent when nothing of it reached the target. */
   #poisoned: Promise<boolean> | undefined
-  #ready: Promise<void> | undefined
+  /** The transaction status that a refused Query ends in. */
+  #ready: Promise<TransactionStatus> | undefined
 
   constructor(connection: Connection, making: Making) {
     this.operation = making.operation
     this.#connection = connection
     this.#making = making
-    this.#inbox = new Inbox(connection.pressure)
-    for (const frame of making.received ?? []) this.#inbox.put(frame)
+    this.#columns = { inline: making.style === 'simple' }
+    this.#inbox = new Inbox(connection.waiting, making.received)
   }
 
   async pause(session: Permit): Promise<Pause> {
     const connection = this.#connection
-    if (connection.unsettled.operations > 0) return 'busy'
+    if (connection.unsettled.operations > 0 || this.#boundAhead) return 'busy'
     const prepared = connection.unsettled.messages > 0
     if (prepared) void connection.sync(session)
     await connection.answers.idle()
     this.#gone = prepared && connection.answers.lastBatchFailed
     if (this.#gone) return 'gone'
-    if (connection.answers.status !== 'I') return 'busy'
-    this.#rebind = prepared && !this.#making.messages.some(({ sent }) => sent === 'Bind')
-    return 'idle'
+    return connection.answers.status === 'I' ? 'idle' : 'busy'
+  }
+
+  /** Its portal is at the target already, and would not survive the Sync that leaves the target idle. */
+  get #boundAhead(): boolean {
+    const { portal, messages } = this.#making
+    return portal?.bind !== undefined && !messages.some(({ bytes }) => bytes === portal.bind)
   }
 
   async preview(session: Permit): Promise<Preview> {
     if (!this.#making.explainable) return { note: 'The planner gives no estimate for this kind of statement.' }
-    return estimateRows(this.#connection, session, this.operation!)
+    return estimateRows(this.#connection, session, this.operation!.text, this.#making.portal?.bind)
   }
 
   notify({ message, refusal }: Waiting): void {
@@ -92,20 +99,19 @@ export class PostgresExchange implements Exchange {
 
   send(permit: Permit): void {
     const connection = this.#connection
-    const { style, operation, portal } = this.#making
-    if (this.#making.touchesHidden) connection.touchedHidden = true
+    const { style, operation, portal, messages } = this.#making
     if (this.#making.controlsTransaction) connection.transactionMayChange = true
     if (portal) portal.started = true
-    const messages = this.#messages()
     for (const message of messages) {
       if (message.sent)
         connection.answers.expect(this.#inbox.expectation(message.sent, this.#watch(message), message.hidden))
     }
     this.#inbox.seal()
     if (style === 'simple' || messages.at(-1)?.sent === 'Sync') connection.settle()
-    else connection.unsettled.messages += messages.length
+    else connection.unsettled.messages += messages.filter(({ sent }) => sent).length
     if (style === 'extended' && operation?.stage === 'execute') connection.unsettled.operations++
     connection.write(permit, Buffer.concat(messages.map(({ bytes }) => bytes)))
+    connection.keepAnswersComing(permit)
   }
 
   fail(session: Permit): void {
@@ -114,6 +120,7 @@ export class PostgresExchange implements Exchange {
     for (const message of this.#making.messages) message.done?.('skipped')
     if (this.#making.style === 'extended') connection.skipping = true
     const nothingToUndo = answers.quiet && answers.status === 'I' && unsettled.messages === 0
+    this.#ready = Promise.resolve(answers.status)
     if (this.#gone || nothingToUndo) return
     this.#poisoned = connection.poison(session)
     if (this.#making.style === 'simple') this.#ready = connection.sync(session)
@@ -121,33 +128,24 @@ export class PostgresExchange implements Exchange {
 
   async refuse(refusal: Refusal): Promise<void> {
     const says = this.#poisoned === undefined ? !this.#gone : await this.#poisoned
-    this.#making.over?.()
     if (says) await this.#connection.reply(errorResponse(refusal))
     if (this.#making.style !== 'simple') return
-    await this.#ready
-    await this.#connection.reply(encodeReadyForQuery(this.#connection.answers.status))
+    await this.#connection.reply(encodeReadyForQuery((await this.#ready)!))
   }
 
   async *answer(): AsyncGenerator<Part> {
-    const { catalog } = this.#connection.target
+    const { egress, target } = this.#connection
+    const withholdsTexts = egress.withholdsTexts && this.#making.harmlessTexts !== true
     for await (const { frames, last } of this.#inbox.batches()) {
-      if (last) this.#making.over?.()
-      const fields = this.#making.portal?.fields
-      if (fields && !this.#columns.plan) this.#columns.fields = fields
-      await catalog.learn(origins(frames, this.#columns))
+      await target.catalog.learn(origins(frames, this.#columns))
       const outcome = last && this.operation?.stage === 'execute' ? this.#outcome : undefined
-      if (frames.length > 0 || outcome) yield new AnswerPart(frames, this.#columns, this.#connection.egress, outcome)
+      if (frames.length === 0 && !outcome) continue
+      yield new AnswerPart(frames, this.#columns, { ...egress, withholdsTexts }, outcome)
     }
   }
 
   async reply(part: Masked): Promise<void> {
     await this.#connection.reply(part.bytes)
-  }
-
-  #messages(): readonly Outgoing[] {
-    const { messages, portal } = this.#making
-    if (!this.#rebind || !portal?.bind) return messages
-    return [{ bytes: portal.bind, sent: 'Bind', hidden: true }, ...messages]
   }
 
   #watch(message: Outgoing): Partial<Expectation> {
@@ -167,6 +165,7 @@ export class PostgresExchange implements Exchange {
   /** Reads how the operation ended off its answer. */
   #note(frame: Frame): void {
     const failed = this.#outcome.status === 'failed'
+    if (frame.type === BACKEND.DataRow && this.#making.portal) this.#columns.fields ??= this.#making.portal.fields
     if (frame.type === BACKEND.CommandComplete) {
       this.#making.completed?.(this.#completed++)
       this.#outcome = { status: 'done', rows: decodeCommandComplete(frame).rows }
@@ -181,5 +180,5 @@ export class PostgresExchange implements Exchange {
 /** Where the columns of the rows in a batch come from; expressions come from nowhere. */
 function origins(frames: readonly Frame[], columns: Columns): readonly RowField[] {
   const described = frames.filter(({ type }) => type === BACKEND.RowDescription).flatMap(decodeRowDescription)
-  return (columns.plan ? described : [...columns.fields, ...described]).filter(({ tableOid }) => tableOid !== 0)
+  return (columns.plan ? described : [...(columns.fields ?? []), ...described]).filter(({ tableOid }) => tableOid !== 0)
 }

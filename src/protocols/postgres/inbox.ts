@@ -1,23 +1,22 @@
 import type { Frame } from './frames.ts'
 import type { Expectation, Result } from './answers.ts'
 
-/** Bytes waiting in one inbox above which the target is not read further. */
-const FULL = 1 << 20
-
 /**
  * The answer to one exchange while it comes in: frames gather here, and are taken out in batches by whoever replies to
  * the client.
  */
 export class Inbox {
-  #frames: Frame[] = []
+  #frames: Frame[]
   #bytes = 0
   #open = 0
   #sealed = false
   #wake: (() => void) | undefined
-  readonly #pressure: (full: boolean) => void
+  readonly #waiting: (bytes: number) => void
 
-  constructor(pressure: (full: boolean) => void) {
-    this.#pressure = pressure
+  /** `waiting` is told how many bytes more, or fewer, wait for the client; not of those in `received`. */
+  constructor(waiting: (bytes: number) => void, received: readonly Frame[] = []) {
+    this.#waiting = waiting
+    this.#frames = [...received]
   }
 
   /** An expectation whose frames come here; `also` is told too. `hidden`: the client did not ask for it. */
@@ -40,7 +39,7 @@ export class Inbox {
   put(frame: Frame): void {
     this.#frames.push(frame)
     this.#bytes += frame.bytes.length
-    if (this.#bytes > FULL) this.#pressure(true)
+    this.#waiting(frame.bytes.length)
     this.#notify()
   }
 
@@ -56,8 +55,8 @@ export class Inbox {
       while (this.#frames.length === 0 && !this.#complete) await new Promise<void>((resolve) => (this.#wake = resolve))
       const last = this.#complete
       const frames = this.#frames
-      if (this.#bytes > FULL) this.#pressure(false)
       this.#frames = []
+      this.#waiting(-this.#bytes)
       this.#bytes = 0
       yield { frames, last }
       if (last) return

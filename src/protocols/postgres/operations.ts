@@ -1,10 +1,11 @@
-import { createHash } from 'node:crypto'
-import type { Digest, Effect, Operation, Refusal, Touch } from '../../gateway/domain.ts'
+import type { Effect, Operation, Refusal, Touch } from '../../gateway/domain.ts'
+import { Fault } from '../../gateway/fault.ts'
 import { newId } from '../../gateway/ids.ts'
 import { refuse } from '../../gateway/refusals.ts'
 import type { Reading, SessionName, Statement } from '../../sql/reader.ts'
 import type { Connection, Portal, Prepared } from './connection.ts'
 import { creationObjection } from './creations.ts'
+import { digestOf } from './meaning.ts'
 import type { Proposal } from './names.ts'
 
 /** A text read, with the session's own names resolved. */
@@ -24,16 +25,20 @@ export type Understood = {
 export async function understand(connection: Connection, text: string): Promise<Understood> {
   const reading = await read(connection, text)
   if ('objection' in reading) return unreadable(connection.target.resource, text, reading)
-  const understood = await resolve(connection, text, reading.statements)
-  if ([...reading.statements, ...understood.used].some(({ changesSearchPath }) => changesSearchPath)) {
-    connection.searchPath = undefined
-    connection.searchPathChanges.push([text, ...understood.usedTexts].join('\n'))
-  }
+  return followed(connection, await resolve(connection, text, reading.statements))
+}
+
+function followed(connection: Connection, understood: Understood): Understood {
+  connection.meaning.follow(understood)
+  const changes = [...understood.statements, ...understood.used].flatMap(({ nameChanges }) => nameChanges)
+  if (changes.length > 0) connection.nameChanges = [...connection.nameChanges, ...changes]
   return understood
 }
 
-function read({ target, session, searchPath }: Connection, text: string): Promise<Reading> {
-  return target.read({ text, target: target.name, searchPath, hidden: session.opening.hidden })
+function read({ target, session, meaning, nameChanges }: Connection, text: string): Promise<Reading> {
+  const { id, hidden } = session.opening
+  const { searchPath } = meaning
+  return target.read({ text, target: target.name, searchPath, hidden, changed: nameChanges, caller: id })
 }
 
 /** What the client asked in a message that the gateway does not take at all. */
@@ -59,36 +64,44 @@ async function resolve(connection: Connection, text: string, statements: readonl
   const proposals: { statement: number; proposal: Proposal }[] = []
   let objection = statements.find((statement) => statement.objection)?.objection
   for (const [place, { uses }] of statements.entries()) {
-    const name = uses && (await use(connection, uses, text))
+    const name = uses && (await use(connection, uses, text, place))
     if (name === undefined) continue
     if (name === 'unknown') objection ??= noSuchName(uses!)
     else if ('confirm' in name) proposals.push({ statement: place, proposal: name })
+    else if (!name.statement?.touches.length) objection ??= tooDeep
     else used.push(name)
   }
   const inner = used.flatMap(({ statement }) => statement ?? [])
   const touches = [...statements, ...inner].flatMap(({ touches }) => touches)
   objection ??= inner.find((statement) => statement.objection)?.objection
+  if (objection && touches.length === 0)
+    return { ...unreadable(connection.target.resource, text, { objection }), proposals }
   return {
     text,
     statements,
     touches,
     objection: objection ?? creationObjection(connection.target, touches),
     used: inner,
-    usedTexts: used.map((prepared) => prepared.text),
+    usedTexts: used.map((prepared) => textOf(prepared)),
     proposals,
   }
 }
 
 /** What a session name stands for, or what the statement would do to it. */
-async function use(connection: Connection, uses: SessionName, text: string): Promise<Prepared | 'unknown' | Proposal> {
+async function use(
+  connection: Connection,
+  uses: SessionName,
+  text: string,
+  place: number,
+): Promise<Prepared | 'unknown' | Proposal> {
   const { statements, portals, batch } = connection
   switch (uses.does) {
     case 'prepare':
-      return statements.propose(uses.name, { text, statement: uses.statement }, batch)
+      return statements.propose(uses.name, { text, statement: uses.statement, place }, batch)
     case 'declare':
-      return portals.propose(uses.name, cursor(text, uses.statement), batch)
+      return portals.propose(uses.name, cursor({ text, statement: uses.statement, place }), batch)
     case 'execute':
-      return renewed(connection, await look(connection, 'statements', uses.name), uses.name)
+      return renewed(connection, await look(connection, 'statements', uses.name))
     case 'fetch':
       return (await look(connection, 'portals', uses.name))?.prepared ?? 'unknown'
     case 'deallocate':
@@ -110,23 +123,41 @@ function both(one: Proposal, other: Proposal): Proposal {
 }
 
 /** The target plans a prepared statement anew when names mean something else by now: so it is read anew as well. */
-async function renewed(
-  connection: Connection,
-  prepared: Prepared | undefined,
-  name: string,
-): Promise<Prepared | 'unknown'> {
+async function renewed(connection: Connection, prepared: Prepared | undefined): Promise<Prepared | 'unknown'> {
   if (!prepared) return 'unknown'
   const reading = await read(connection, prepared.text)
   if ('objection' in reading) return 'unknown'
-  const made = reading.statements
-    .map(({ uses }) => uses)
-    .findLast((uses) => uses?.does === 'prepare' && uses.name === name)
-  const statement = made?.does === 'prepare' ? made.statement : reading.statements[0]
-  return { text: prepared.text, statement }
+  const statement = reading.statements[prepared.place ?? 0]
+  return { ...prepared, statement: prepared.place === undefined ? statement : madeBy(statement) }
 }
 
-function cursor(text: string, statement: Statement): Portal {
-  return { prepared: { text, statement }, parameters: [], described: false, started: false }
+/** What a PREPARE or a DECLARE makes. */
+function madeBy(statement: Statement | undefined): Statement | undefined {
+  const uses = statement?.uses
+  return uses?.does === 'prepare' || uses?.does === 'declare' ? uses.statement : undefined
+}
+
+function cursor(prepared: Prepared): Portal {
+  return { prepared, parameters: [], started: false }
+}
+
+/** A text of several statements may make several: which of them is part of the meaning. No SQL begins like this. */
+function textOf({ text, place }: Prepared): string {
+  return place === undefined ? text : `statement ${place + 1} of: ${text}`
+}
+
+/** What it would do now to run a statement prepared on the wire or by SQL, or a cursor. */
+export async function understandPrepared(connection: Connection, prepared: Prepared): Promise<Understood> {
+  const { text, place } = prepared
+  if (place === undefined) return understand(connection, text)
+  const again = await renewed(connection, prepared)
+  const statement = again === 'unknown' ? undefined : again.statement
+  if (!statement?.touches.length) return unreadable(connection.target.resource, text, { objection: tooDeep })
+  const { touches } = statement
+  const objection = statement.objection ?? creationObjection(connection.target, touches)
+  const usedTexts = [`statement ${place + 1} of this`]
+  const parts = { text, touches, objection, statements: [statement], used: [], usedTexts, proposals: [] }
+  return followed(connection, parts)
 }
 
 /** What a name stands for at the target; waits where a change of it is still unanswered. */
@@ -136,9 +167,13 @@ export async function look<K extends 'statements' | 'portals'>(
   name: string,
 ): Promise<(K extends 'statements' ? Prepared : Portal) | undefined> {
   const names = connection[kind]
-  if (names.look(name, connection.batch) === null) await connection.answers.idle()
+  if (names.look(name, connection.batch) === null) await connection.caughtUp()
   return (names.look(name, connection.batch) ?? undefined) as never
 }
+
+const tooDeep = refuse('unreadable', 'What was prepared runs nothing, or something else that was prepared.', [
+  { do: 'change', hint: 'Send the statement itself.' },
+])
 
 function noSuchName(uses: SessionName): Refusal {
   const name = 'name' in uses ? `"${uses.name}" ` : ''
@@ -150,25 +185,27 @@ function noSuchName(uses: SessionName): Refusal {
   )
 }
 
-/** The operation that a text is. `touches` must not be empty. */
+/** The operation that a text is. `portal`: the one it runs in, with its parameters. */
 export function operationOf(
   connection: Connection,
-  { text, statements, touches, objection, used, usedTexts }: Understood,
+  understood: Understood,
   stage: Operation['stage'],
-  parameters?: readonly (string | null)[],
+  portal?: Portal,
 ): Operation {
-  const { session, answers, target } = connection
+  const { session, answers } = connection
+  const { text, statements, touches, objection, used, usedTexts } = understood
+  const [first, ...others] = touches
+  if (!first) throw new Fault('protocol', 'the gateway cannot tell what a statement touches')
   if (answers.quiet) connection.transactionMayChange = false
   const inTransaction = answers.status !== 'I' || connection.unsettled.operations > 0 || connection.transactionMayChange
   const certain = answers.quiet && answers.status === 'T'
-  const [first, ...others] = touches
   return {
     id: newId('op', session.core.clock.now()),
     stage,
-    touches: [first!, ...others],
+    touches: [first, ...others],
     text: [text, ...usedTexts.map((used) => `-- runs: ${used}`)].join('\n'),
-    parameters,
-    digest: digestOf([target.name, text, parameters ?? [], usedTexts, connection.searchPathChanges]),
+    parameters: portal?.parameters,
+    digest: digestOf(connection, understood, stage, portal),
     effect: effectOf([...statements, ...used], certain),
     inTransaction,
     objection,
@@ -181,9 +218,4 @@ function effectOf(statements: readonly Statement[], inTransaction: boolean): Eff
     effect === 'final' && inTransaction && transaction === undefined ? 'revocable' : effect,
   )
   return effects.find((effect) => effect === 'final') ?? effects.find((effect) => effect === 'revocable') ?? 'none'
-}
-
-/** SHA-256 over the JSON of everything that gives the operation its meaning. */
-function digestOf(meaning: readonly unknown[]): Digest {
-  return createHash('sha256').update(JSON.stringify(meaning)).digest('hex')
 }

@@ -7,7 +7,7 @@ import { TargetCatalog } from './target-catalog.ts'
 import type { CatalogSource } from './catalog.ts'
 import type { TargetTls } from './target-socket.ts'
 
-/** A PostgreSQL database behind the gateway. */
+/** A PostgreSQL database behind the gateway. A lease is taken only once its catalog can be read. */
 export type PostgresTarget = Target<RoleCredential> & {
   readonly host: string
   readonly port: number
@@ -29,12 +29,12 @@ export type PostgresParts = {
 }
 
 export function postgresTarget({ name, config, leases, catalog: source, reader }: PostgresParts): PostgresTarget {
-  const catalog = new TargetCatalog(source)
+  const catalog = new TargetCatalog(source, name)
   let learned: string | undefined
   return {
     name,
     resource: { type: 'Target', id: name },
-    leases,
+    leases: { ...leases, take: (request) => catalog.get().then(() => leases.take(request)) },
     classes: Object.keys(config.sensitive),
     detect: config.detect,
     host: config.host,

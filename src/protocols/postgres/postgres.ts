@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { RoleCredential } from '../../credentials/postgres-role.ts'
 import type { Identity, Refusal } from '../../gateway/domain.ts'
 import { Fault } from '../../gateway/fault.ts'
-import type { Gateway } from '../../gateway/gateway.ts'
+import { turnAway, type Gateway } from '../../gateway/gateway.ts'
 import type { Protocol } from '../../gateway/protocol.ts'
 import { refuse } from '../../gateway/refusals.ts'
 import type { Session } from '../../gateway/session.ts'
@@ -15,7 +15,7 @@ import type { PostgresTarget } from './postgres-target.ts'
 import { readExchanges } from './reading.ts'
 import { errorResponse } from './refusal.ts'
 import { applicationName, readStart, type Start } from './startup.ts'
-import { cancelTarget, connectTarget, type TargetConnection } from './target.ts'
+import { connectTarget, type TargetConnection } from './target.ts'
 import { identityId } from '../../gateway/identity.ts'
 
 type PostgresGateway = Gateway<PostgresTarget, RoleCredential>
@@ -42,9 +42,10 @@ async function serve(socket: Socket, gateway: PostgresGateway, cancels: Cancels)
   } catch (error) {
     if (!(error instanceof Fault)) throw error
     const code = error.code === 'protocol' ? 'unreadable' : 'unavailable'
-    if (error.code !== 'closed') client.write(errorResponse(refuse(code, sentence(error.message)), 'FATAL'))
+    if (error.code !== 'closed') goodbye(client, refuse(code, sentence(error.message)))
   } finally {
     client.end()
+    client.resume()
   }
 }
 
@@ -58,16 +59,15 @@ async function serveSession(
   const start = readStart(parameters)
   if ('refusal' in start) return goodbye(client, start.refusal)
   const authenticated = await gateway.core.authenticate(await askToken(client, deadline))
-  if ('refusal' in authenticated) return goodbye(client, authenticated.refusal)
+  const visitor = { target: start.target, client: `${client.remoteAddress ?? ''}:${client.remotePort ?? ''}` }
+  if ('refusal' in authenticated) return goodbye(client, await turnAway(gateway.core, visitor, authenticated.refusal))
   const { identity } = authenticated
   const target = gateway.target(start.target)
   if (!target || (start.database ?? target.database) !== target.database)
-    return goodbye(client, noSuchTarget(start, identity))
+    return goodbye(client, await turnAway(gateway.core, { ...visitor, identity }, noSuchTarget(start, identity)))
 
-  await target.catalog.get()
-  const address = `${client.remoteAddress ?? ''}:${client.remotePort ?? ''}`
   const { application } = start
-  const opened = await gateway.open({ identity, target, protocol: 'postgres', client: address, application })
+  const opened = await gateway.open({ ...visitor, identity, target, protocol: 'postgres', application })
   if ('refusal' in opened) return goodbye(client, opened.refusal)
   await using session = opened.session
   const connected = await connect(session, target, opened.credential, start)
@@ -85,7 +85,7 @@ async function runSession(
 ): Promise<void> {
   const { session } = connection
   connection.startTarget()
-  connection.searchPath = await readSearchPath(connection)
+  connection.meaning.searchPath = await readSearchPath(connection)
   const statuses = [...parameters].map(([name, value]) => encodeParameterStatus(name, value))
   client.write(
     Buffer.concat([encodeAuthenticationOk(), ...statuses, encodeBackendKeyData(key), encodeReadyForQuery(status)]),
@@ -137,14 +137,12 @@ async function readSearchPath(connection: Connection): Promise<readonly string[]
 
 /** A held operation is withdrawn here; a running one is cancelled at the target, by the target's own key. */
 function cancel(connection: Connection): void {
-  if (connection.session.cancel()) return
-  const { host, port, tls } = connection.target
-  const asked = cancelTarget({ host, port, tls, key: connection.backendKey, timeoutMs: CONNECT_MS })
-  asked.catch(() => undefined) // as with PostgreSQL: a cancel that does not arrive is no error to anyone
+  if (!connection.session.cancel()) connection.cancel()
 }
 
+/** The client's connection ends with this, at once: what is still to be done for the session happens without it. */
 function goodbye(client: Socket, refusal: Refusal): void {
-  if (client.writable) client.write(errorResponse(refusal, 'FATAL'))
+  if (client.writable) client.end(errorResponse(refusal, 'FATAL'))
 }
 
 /** A target that is not there and one that is not permitted look the same. */

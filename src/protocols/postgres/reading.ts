@@ -1,9 +1,10 @@
 import type { Exchange } from '../../gateway/exchange.ts'
 import { Fault } from '../../gateway/fault.ts'
 import { refuse } from '../../gateway/refusals.ts'
+import type { Result } from './answers.ts'
 import type { Connection, Portal } from './connection.ts'
 import { encodeDescribe } from './encode.ts'
-import { PostgresExchange, type Outgoing } from './exchanges.ts'
+import { PostgresExchange, type Making, type Outgoing } from './exchanges.ts'
 import type { Frame } from './frames.ts'
 import { BACKEND, frontendName } from './message-types.ts'
 import {
@@ -14,9 +15,11 @@ import {
   decodeParse,
   decodeQuery,
   type Bind,
+  type Format,
 } from './messages-client.ts'
 import { decodeRowDescription } from './messages-target.ts'
-import { look, operationOf, understand, unreadable, type Understood } from './operations.ts'
+import type { Proposal } from './names.ts'
+import { look, operationOf, understand, understandPrepared, unreadable, type Understood } from './operations.ts'
 
 /** Messages kept back, at most, until it is known what they are for. */
 const KEPT = 500
@@ -28,7 +31,8 @@ const KEPT = 500
 export async function* readExchanges(connection: Connection): AsyncGenerator<Exchange> {
   let kept: Outgoing[] = []
   const flush = (): Exchange => {
-    const exchange = new PostgresExchange(connection, { style: 'keeping', messages: kept })
+    const harmlessTexts = !kept.some(({ sent }) => sent === 'Sync')
+    const exchange = new PostgresExchange(connection, { style: 'keeping', messages: kept, harmlessTexts })
     kept = []
     return exchange
   }
@@ -49,6 +53,7 @@ export async function* readExchanges(connection: Connection): AsyncGenerator<Exc
         yield await readParse(connection, frame)
         break
       case 'Execute':
+        if (kept.length > 0 && !(await portalOf(connection, frame))) yield flush()
         yield await readExecute(connection, frame, kept)
         kept = []
         break
@@ -94,8 +99,12 @@ function unsolicited(connection: Connection, frame: Frame): Exchange {
 async function readQuery(connection: Connection, frame: Frame): Promise<Exchange> {
   const understood = await understand(connection, decodeQuery(frame))
   const { proposals } = understood
-  const message: Outgoing = { bytes: frame.bytes, sent: 'Query' }
-  if (understood.touches.length === 0) return new PostgresExchange(connection, { style: 'simple', messages: [message] })
+  const message: Outgoing = {
+    bytes: frame.bytes,
+    sent: 'Query',
+    done: (result) => settle(connection, understood, result),
+  }
+  if (isEmpty(understood)) return new PostgresExchange(connection, { style: 'simple', messages: [message] })
   return new PostgresExchange(connection, {
     style: 'simple',
     messages: [message],
@@ -103,59 +112,68 @@ async function readQuery(connection: Connection, frame: Frame): Promise<Exchange
     ...facts(understood),
     completed: (statement) =>
       proposals.filter((change) => change.statement === statement).forEach(({ proposal }) => proposal.confirm()),
-    over: () => {
-      proposals.forEach(({ proposal }) => proposal.drop())
-      renewCatalog(connection, understood)
-    },
   })
 }
 
 async function readParse(connection: Connection, frame: Frame): Promise<Exchange> {
-  const { name, query } = decodeParse(frame)
+  const { name, query, types } = decodeParse(frame)
   const understood = await understand(connection, query)
-  const proposal = connection.statements.full
-    ? undefined
-    : connection.statements.propose(name, { text: query, statement: understood.statements[0] }, connection.batch)
-  const message: Outgoing = {
-    bytes: frame.bytes,
-    sent: 'Parse',
-    done: (result) => (result === 'done' ? proposal?.confirm() : proposal?.drop()),
-  }
+  const prepared = { text: query, statement: understood.statements[0], types }
+  const proposal = connection.statements.propose(name, prepared, connection.batch)
+  const message: Outgoing = { bytes: frame.bytes, sent: 'Parse', done: confirming(proposal) }
   understood.proposals.forEach((change) => change.proposal.drop())
-  if (understood.touches.length === 0)
-    return new PostgresExchange(connection, { style: 'keeping', messages: [message] })
+  if (isEmpty(understood)) return new PostgresExchange(connection, { style: 'keeping', messages: [message] })
   const operation = operationOf(connection, understood, 'prepare')
-  return new PostgresExchange(connection, { style: 'extended', messages: [message], operation })
+  return new PostgresExchange(connection, { style: 'extended', messages: [message], operation, harmlessTexts: true })
+}
+
+function portalOf(connection: Connection, frame: Frame): Promise<Portal | undefined> {
+  return look(connection, 'portals', decodeExecute(frame).portal)
 }
 
 async function readExecute(connection: Connection, frame: Frame, kept: readonly Outgoing[]): Promise<Exchange> {
   const { portal: name } = decodeExecute(frame)
-  const portal = await look(connection, 'portals', name)
-  if (!portal) return noSuchPortal(connection, name, kept)
-  const messages = [...kept, ...describe(portal, name), { bytes: frame.bytes, sent: 'Execute' } as const]
-  if (portal.started || !portal.prepared.statement)
+  const portal = await portalOf(connection, frame)
+  if (!portal) return noSuchPortal(connection, name)
+  const before = [...kept, ...describe(connection, portal, name)]
+  if (portal.started || !portal.prepared.statement) {
+    const messages = [...before, { bytes: frame.bytes, sent: 'Execute' } as const]
     return new PostgresExchange(connection, { style: 'keeping', messages, portal })
-  const understood = await understand(connection, portal.prepared.text)
-  const { proposals } = understood
+  }
+  const understood = await understandPrepared(connection, portal.prepared)
+  const done: Outgoing['done'] = (result) => settle(connection, understood, result)
   return new PostgresExchange(connection, {
     style: 'extended',
-    messages,
+    messages: [...before, { bytes: frame.bytes, sent: 'Execute', done }],
     portal,
-    operation: operationOf(connection, understood, 'execute', portal.parameters),
+    operation: operationOf(connection, understood, 'execute', portal),
     ...facts(understood),
-    completed: () => proposals.forEach(({ proposal }) => proposal.confirm()),
-    over: () => {
-      proposals.forEach(({ proposal }) => proposal.drop())
-      renewCatalog(connection, understood)
-    },
+    completed: () => understood.proposals.forEach(({ proposal }) => proposal.confirm()),
   })
 }
 
-/** Rows can be masked only where their columns are known: a portal nobody has described yet is described first. */
-function describe(portal: Portal, name: string): Outgoing[] {
-  if (portal.described) return []
-  portal.described = true
-  return [{ bytes: encodeDescribe('P', name), sent: 'DescribePortal', hidden: true, frame: keepFields(portal) }]
+/** The target has answered, or never will: what it has not completed did not happen. */
+function settle(connection: Connection, { proposals, touches }: Understood, result: Result): void {
+  proposals.forEach(({ proposal }) => proposal.drop())
+  if (result !== 'skipped') renewCatalog(connection, touches)
+}
+
+function confirming(proposal: Proposal): (result: Result) => void {
+  return (result) => (result === 'done' ? proposal.confirm() : proposal.drop())
+}
+
+/**
+ * Rows can be masked only where their columns are known: a portal whose description is not there, nor on its way in this
+ * batch, is described first. So is a cursor each time, because SQL may have put another one in its place.
+ */
+function describe(connection: Connection, portal: Portal, name: string): Outgoing[] {
+  if (portal.describing === connection.batch || (portal.fields && portal.bind)) return []
+  return [{ ...describing(connection, portal, encodeDescribe('P', name)), hidden: true }]
+}
+
+function describing(connection: Connection, portal: Portal, bytes: Buffer): Outgoing {
+  portal.describing = connection.batch
+  return { bytes, sent: 'DescribePortal', frame: keepFields(portal) }
 }
 
 function keepFields(portal: Portal): (frame: Frame) => void {
@@ -165,51 +183,46 @@ function keepFields(portal: Portal): (frame: Frame) => void {
   }
 }
 
+/** Of a statement the gateway does not know it does not know the portal either. */
 async function keepBind(connection: Connection, frame: Frame): Promise<Outgoing> {
   const bind = decodeBind(frame)
   const prepared = await look(connection, 'statements', bind.statement)
-  if (!prepared || connection.portals.full) return { bytes: frame.bytes, sent: 'Bind' }
-  const portal: Portal = {
+  const formats = bind.parameters.map((_, place) => formatOf(bind, place))
+  const portal = prepared && {
     prepared,
     parameters: readable(bind),
+    formats,
     bind: frame.bytes,
-    described: false,
     started: false,
   }
   const proposal = connection.portals.propose(bind.portal, portal, connection.batch)
-  return {
-    bytes: frame.bytes,
-    sent: 'Bind',
-    done: (result) => (result === 'done' ? proposal.confirm() : proposal.drop()),
-  }
+  return { bytes: frame.bytes, sent: 'Bind', done: confirming(proposal) }
 }
 
 /** Text as it is, binary as `\x…`: what an approver reads and the digest covers. */
-function readable({ parameters, formats }: Bind): (string | null)[] {
-  return parameters.map((value, place) => {
-    const format = formats.length === 1 ? formats[0] : formats[place]
+function readable(bind: Bind): (string | null)[] {
+  return bind.parameters.map((value, place) => {
     if (value === null) return null
-    return format === 1 ? `\\x${value.toString('hex')}` : value.toString('utf8')
+    return formatOf(bind, place) === 1 ? `\\x${value.toString('hex')}` : value.toString('utf8')
   })
+}
+
+function formatOf({ formats }: Bind, place: number): Format {
+  return (formats.length === 1 ? formats[0] : formats[place]) ?? 0
 }
 
 async function keepDescribe(connection: Connection, frame: Frame): Promise<Outgoing> {
   const { kind, name } = decodeDescribe(frame)
   if (kind === 'S') return { bytes: frame.bytes, sent: 'DescribeStatement' }
   const portal = await look(connection, 'portals', name)
-  if (portal) portal.described = true
-  return { bytes: frame.bytes, sent: 'DescribePortal', frame: portal && keepFields(portal) }
+  return portal ? describing(connection, portal, frame.bytes) : { bytes: frame.bytes, sent: 'DescribePortal' }
 }
 
 function keepClose(connection: Connection, frame: Frame): Outgoing {
   const { kind, name } = decodeClose(frame)
   const names = kind === 'S' ? connection.statements : connection.portals
   const proposal = names.propose(name, undefined, connection.batch)
-  return {
-    bytes: frame.bytes,
-    sent: 'Close',
-    done: (result) => (result === 'done' ? proposal.confirm() : proposal.drop()),
-  }
+  return { bytes: frame.bytes, sent: 'Close', done: confirming(proposal) }
 }
 
 function functionCall(connection: Connection): Exchange {
@@ -220,32 +233,43 @@ function functionCall(connection: Connection): Exchange {
   return new PostgresExchange(connection, { style: 'simple', messages: [], operation })
 }
 
-function noSuchPortal(connection: Connection, name: string, messages: readonly Outgoing[]): Exchange {
+/** Nothing of it is sent: a Bind before it was, so that the target's own error comes first if there is one. */
+function noSuchPortal(connection: Connection, name: string): Exchange {
   const objection = refuse('unreadable', `The gateway knows no portal "${name}" of this session.`)
-  const understood = unreadable(connection.target.resource, `Execute of portal "${name}"`, { objection })
+  const understood = unreadable(connection.target.resource, `Execute of portal "${name}"`, {
+    objection,
+  })
   return new PostgresExchange(connection, {
     style: 'extended',
-    messages,
+    messages: [],
     operation: operationOf(connection, understood, 'execute'),
   })
 }
 
-function facts({ statements, used }: Understood): {
-  explainable: boolean
-  touchesHidden: boolean
-  controlsTransaction: boolean
-} {
+/** A text without a statement: the target answers it by EmptyQueryResponse. */
+function isEmpty({ statements, objection }: Understood): boolean {
+  return statements.length === 0 && objection === undefined
+}
+
+function facts({
+  statements,
+  used,
+  usedTexts,
+}: Understood): Pick<Making, 'explainable' | 'harmlessTexts' | 'controlsTransaction'> {
+  const all = [...statements, ...used]
   return {
-    explainable: statements.length === 1 && statements[0]!.explainable,
-    touchesHidden: [...statements, ...used].some(({ touchesHidden }) => touchesHidden),
+    harmlessTexts: all.every(({ effect, touchesHidden }) => effect === 'none' && !touchesHidden),
+    explainable: statements.length === 1 && usedTexts.length === 0 && statements[0]!.explainable,
     controlsTransaction: statements.some(({ transaction }) => transaction !== undefined),
   }
 }
 
-/** What may have changed names or columns makes the catalog old. */
-function renewCatalog({ target }: Connection, { touches }: Understood): void {
+/** What may have changed names or columns makes the catalog old: now, and again when its transaction ends. */
+function renewCatalog(connection: Connection, touches: Understood['touches']): void {
   const changing = ['sql.create', 'sql.alter', 'sql.drop', 'sql.call', 'sql.do']
-  if (touches.some(({ action }) => changing.includes(action))) target.catalog.expire()
+  if (!touches.some(({ action }) => changing.includes(action))) return
+  connection.changedSchema = true
+  connection.target.catalog.expire()
 }
 
 function mixed(): Fault {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { OperationId } from '../../gateway/domain.ts'
 import { FrameReader, type Frame } from './frames.ts'
 import { TARGET_LIMITS } from './limits.ts'
@@ -10,6 +11,10 @@ import {
   decodeRowDescription,
   type RowField,
 } from './messages-target.ts'
+
+/** Control characters other than tab, line feed and carriage return. */
+// oxlint-disable-next-line no-control-regex
+const UNPRINTABLE = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/
 
 /** A recorded message as a person reads it. Binary values stand as `\x…`. */
 type Rendered =
@@ -49,7 +54,12 @@ function render(frame: Frame, fields: readonly RowField[]): readonly Rendered[] 
   }
 }
 
+/**
+ * A description tells the format only when it is of the portal; that of a statement says text whatever Bind asked for. So
+ * bytes that are no printable text are taken as binary.
+ */
 function text(value: Buffer | null, format: number | undefined): string | null {
   if (value === null) return null
-  return format === 1 ? `\\x${value.toString('hex')}` : value.toString('utf8')
+  const read = value.toString('utf8')
+  return format === 1 || !isUtf8(value) || UNPRINTABLE.test(read) ? `\\x${value.toString('hex')}` : read
 }

@@ -35,7 +35,7 @@ export function withFormats(fields: readonly RowField[], formats: readonly Forma
 /** `fields` have the formats of the rows to come (`withFormats`). */
 export function planRow(fields: readonly RowField[], classesOf: ClassesOf, masker: Masker): RowPlan {
   const columns = fields.map((field) => planColumn(field, classesOf, masker))
-  return { columns, passes: columns.every((column) => column.does === 'pass') }
+  return { columns, passes: columns.length > 0 && columns.every((column) => column.does === 'pass') }
 }
 
 function planColumn(field: RowField, classesOf: ClassesOf, masker: Masker): ColumnPlan {

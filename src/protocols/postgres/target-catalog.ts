@@ -7,12 +7,16 @@ type Origin = { readonly tableOid: number; readonly columnNumber: number }
 /** The catalog of one target as its sessions use it: fresh when a text is read, looked up when a row is masked. */
 export class TargetCatalog {
   readonly #source: CatalogSource
+  readonly #target: string
   #classes = new Map<number, Map<number, readonly string[]>>()
+  #oids = new Map<string, number>()
   #version: string | undefined
   #expired = false
 
-  constructor(source: CatalogSource) {
+  /** `target`: the first segment of resource ids. */
+  constructor(source: CatalogSource, target: string) {
     this.#source = source
+    this.#target = target
   }
 
   /** Not older than the source allows. Throws Fault `target`. */
@@ -31,6 +35,11 @@ export class TargetCatalog {
   async learn(origins: readonly Origin[]): Promise<void> {
     if (origins.every(({ tableOid, columnNumber }) => this.classesOf(tableOid, columnNumber))) return
     this.#keep(await this.#source.renew())
+  }
+
+  /** OID of the relation that is the resource `orders/public.customers` by now: a name can be given to another one. */
+  oidOf(resource: string): number | undefined {
+    return this.#oids.get(resource)
   }
 
   /** True when it has the relation, whatever its columns. */
@@ -59,6 +68,7 @@ export class TargetCatalog {
         new Map(columns.map(({ number, classes }) => [number, classes])),
       ]),
     )
+    this.#oids = new Map(catalog.relations.map(({ oid, schema, name }) => [`${this.#target}/${schema}.${name}`, oid]))
     return catalog
   }
 }

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { Frame } from './frames.ts'
+import { Inbox } from './inbox.ts'
+
+const frame: Frame = { type: 0x44, bytes: Buffer.alloc(10) }
+
+type Batch = { readonly frames: number; readonly last: boolean }
+
+async function next(batches: ReturnType<Inbox['batches']>): Promise<Batch | undefined> {
+  const { value, done } = await batches.next()
+  return done ? undefined : { frames: value.frames.length, last: value.last }
+}
+
+describe('Inbox', () => {
+  it('gives what has come in, and ends with the last expectation', async () => {
+    const inbox = new Inbox(() => undefined)
+    const one = inbox.expectation('Bind')
+    const two = inbox.expectation('Execute')
+    inbox.seal()
+    const batches = inbox.batches()
+    one.frame?.(frame)
+    one.done?.('done')
+    assert.deepEqual(await next(batches), { frames: 1, last: false })
+    const waiting = next(batches)
+    two.frame?.(frame)
+    two.frame?.(frame)
+    two.done?.('done')
+    assert.deepEqual(await waiting, { frames: 2, last: true })
+    assert.equal(await next(batches), undefined)
+  })
+
+  it('ends with an empty batch when the end brought no frame', async () => {
+    const inbox = new Inbox(() => undefined)
+    const skipped = inbox.expectation('Execute')
+    inbox.seal()
+    const waiting = next(inbox.batches())
+    skipped.done?.('skipped')
+    assert.deepEqual(await waiting, { frames: 0, last: true })
+  })
+
+  it('does not end before it is sealed, however much was answered', async () => {
+    const inbox = new Inbox(() => undefined)
+    inbox.expectation('Parse').done?.('done')
+    const waiting = next(inbox.batches())
+    inbox.put(frame)
+    assert.deepEqual(await waiting, { frames: 1, last: false })
+  })
+
+  it('keeps hidden answers from the client, but lets others see them', async () => {
+    const inbox = new Inbox(() => undefined)
+    const seen: Frame[] = []
+    const hidden = inbox.expectation('DescribePortal', { frame: (one) => void seen.push(one) }, true)
+    inbox.seal()
+    hidden.frame?.(frame)
+    hidden.done?.('done')
+    assert.deepEqual(await next(inbox.batches()), { frames: 0, last: true })
+    assert.deepEqual(seen, [frame])
+  })
+
+  it('says how many bytes wait, and not of what it was made with', async () => {
+    const waiting: number[] = []
+    const inbox = new Inbox((bytes) => void waiting.push(bytes), [frame])
+    inbox.put(frame)
+    inbox.seal()
+    assert.deepEqual(await next(inbox.batches()), { frames: 2, last: true })
+    assert.deepEqual(waiting, [10, -10])
+  })
+})

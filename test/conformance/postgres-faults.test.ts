@@ -1,0 +1,246 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { systemClock } from '../../src/gateway/clock.ts'
+import type { FakeClient } from '../../src/protocols/postgres/fake.ts'
+import type { SqlReader } from '../../src/sql/reader.ts'
+import { query, run, sync } from '../client-messages.ts'
+import { dataRow, error, frame, ready, str, u16, u32 } from '../frames-builder.ts'
+import { brief, type Message } from '../raw-client.ts'
+import { COLUMNS, done, honestTarget, ROW } from './honest-target.ts'
+import { startFakeScene, startReader, type FakeScene } from './postgres-scene.ts'
+
+let reader: SqlReader
+before(() => {
+  reader = startReader()
+})
+after(() => reader[Symbol.asyncDispose]())
+
+/** What the target does to a Query of this text; every other Query is answered well. */
+const BAD = `SELECT 'bad'`
+const GOOD = `SELECT 'good'`
+
+function faulty(fault: (client: FakeClient) => readonly Buffer[]): ReturnType<typeof honestTarget> {
+  return honestTarget((text, client) => (text === BAD ? fault(client) : undefined))
+}
+
+/** Every session is over, its lease revoked and recorded, its connection to the target closed; nothing was thrown. */
+async function assertEnded(scene: FakeScene): Promise<void> {
+  await scene.quiet()
+  const types = scene.entries.map(({ type }) => type)
+  const opened = types.filter((type) => type === 'session.opened').length
+  assert.equal(types.filter((type) => type === 'session.closed').length, opened)
+  assert.equal(types.filter((type) => type === 'lease.revoked').length, opened)
+  assert.deepEqual(scene.thrown, [])
+}
+
+const fatal = (messages: readonly Message[]): string | undefined => brief(messages).at(-1)
+
+type Fault = (client: FakeClient) => readonly Buffer[]
+
+const TARGET_FAULTS: Readonly<Record<string, Fault>> = {
+  'an unknown type of message': () => [frame('?', str('x'))],
+  'a type that only clients send': () => [frame('Q', str('SELECT 1'))],
+  'a length below four': () => [Buffer.from('D\0\0\0\x03', 'latin1')],
+  'a negative length': () => [Buffer.from('44ffffffff', 'hex')],
+  'a length of 2 GiB': () => [Buffer.from('447fffffff', 'hex')],
+  'rows that it has not described': () => [ROW, done('SELECT 1'), ready('I')],
+  'a row of one column for two': () => [COLUMNS, dataRow('x'), done('SELECT 1'), ready('I')],
+  'a row whose value is longer than the row': () => [COLUMNS, frame('D', u16(2), u32(99), str('x')), ready('I')],
+  'a row with a length of -2': () => [COLUMNS, frame('D', u16(2), u32(-2), u32(-1)), ready('I')],
+  'a RowDescription cut short': () => [frame('T', u16(2), str('id')), ready('I')],
+  'an error without an end': () => [frame('E', Buffer.from('SERROR')), ready('I')],
+  'a CommandComplete without an end': () => [frame('C', Buffer.from('SELECT')), ready('I')],
+  'a transaction status that there is not': () => [done('SELECT 0'), ready('?')],
+  'the start of a COPY that nobody asked for': () => [frame('H', Buffer.of(0), u16(0)), ready('I')],
+  'an answer of the extended protocol': () => [frame('1'), ready('I')],
+  'a request to authenticate': () => [frame('R', u32(3))],
+  'more answers than questions': () => [COLUMNS, ROW, done('SELECT 1'), ready('I'), ready('I')],
+  'a fatal error, and its end': (client) => {
+    client.send(error({ S: 'FATAL', V: 'FATAL', C: '57P01', M: 'terminating' }))
+    client.end()
+    return []
+  },
+  'half a row, and its end': (client) => {
+    client.send(COLUMNS, ROW.subarray(0, 9))
+    client.end()
+    return []
+  },
+  'a reset in the middle of an answer': (client) => {
+    client.send(COLUMNS, ROW)
+    setImmediate(() => client.reset())
+    return []
+  },
+}
+
+describe('a target that does not keep to the protocol', () => {
+  for (const [name, fault] of Object.entries(TARGET_FAULTS)) {
+    it(`ends its session with SP004 and no other: ${name}`, async () => {
+      await using scene = await startFakeScene(reader, { answer: faulty(fault) })
+      await using client = await scene.connect()
+      await using other = await scene.connect()
+      client.send(query(BAD))
+      const heard = await client.closed()
+      assert.equal(fatal(heard), 'E SP004')
+      assert.ok(!Buffer.concat(heard.map(({ body }) => body)).includes('ada@example.com'))
+      other.send(query(GOOD))
+      assert.deepEqual(brief(await other.ready()), ['T email,name', 'D ***|Ada', 'C SELECT 1', 'Z I'])
+      other.socket.destroy()
+      await assertEnded(scene)
+    })
+  }
+
+  it('and sends an error of its own accord: the session ends', async () => {
+    await using scene = await startFakeScene(reader, {
+      answer: faulty((client) => {
+        setImmediate(() => client.send(error({ S: 'FATAL', V: 'FATAL', C: '57P01', M: 'going' })))
+        return [COLUMNS, done('SELECT 0'), ready('I')]
+      }),
+    })
+    await using client = await scene.connect()
+    client.send(query(BAD))
+    assert.equal(fatal(await client.closed()), 'E SP004')
+    await assertEnded(scene)
+  })
+
+  it('and closes before the session has begun: it is over, and the lease revoked', async () => {
+    const start = (client: FakeClient): void => client.end()
+    await using scene = await startFakeScene(reader, { start })
+    await using client = await scene.open()
+    const parameters = ['user', 'agent', 'database', 'orders', ''].map(str)
+    const body = Buffer.concat([u32(3 << 16), ...parameters])
+    client.send(u32(4 + body.length), body)
+    await client.until('R')
+    client.send(frame('p', str('token')))
+    assert.equal(fatal(await client.closed()), 'E SP004')
+    await assertEnded(scene)
+  })
+
+  it('and is silent from the start: the session is given up', async () => {
+    const clock = { ...systemClock, sleep: (ms: number, until?: AbortSignal) => systemClock.sleep(ms / 50, until) }
+    await using scene = await startFakeScene(reader, { clock })
+    await using client = await scene.open()
+    const body = Buffer.concat([u32(3 << 16), ...['database', 'orders', ''].map(str)])
+    client.send(u32(4 + body.length), body)
+    await client.until('R')
+    client.send(frame('p', str('token')))
+    assert.equal(fatal(await client.closed()), 'E SP004')
+    await assertEnded(scene)
+  })
+
+  it('and is silent: the client goes when it likes, and the lease with it', async () => {
+    await using scene = await startFakeScene(reader, { answer: faulty(() => []) })
+    await using client = await scene.connect()
+    client.send(query(BAD))
+    await setTimeout(50)
+    client.socket.destroy()
+    await assertEnded(scene)
+  })
+
+  it('and talks without end while nobody asks: the session ends before the memory does', async () => {
+    const status = frame('S', str('application_name'), str('x'.repeat(60_000)))
+    const flood = Buffer.concat(Array.from({ length: 1_000 }, () => status))
+    await using scene = await startFakeScene(reader, {
+      answer: faulty((client) => {
+        setImmediate(() => client.send(flood))
+        return [COLUMNS, done('SELECT 0'), ready('I')]
+      }),
+    })
+    await using client = await scene.connect()
+    client.socket.pause()
+    client.send(query(BAD))
+    await scene.quiet()
+    client.socket.destroy()
+    await assertEnded(scene)
+  })
+})
+
+describe('an answer', () => {
+  it('is masked the same however it is split', async () => {
+    const rows = [dataRow('ada@example.com', 'Ada'), dataRow(null, 'ask ada@example.com'), dataRow('', '')]
+    const answer = Buffer.concat([COLUMNS, ...rows, done('SELECT 3'), ready('I')])
+    for (const size of [1, 2, 5, 13, answer.length]) {
+      await using scene = await startFakeScene(reader, {
+        answer: faulty((client) => {
+          void client.dribble(answer, size)
+          return []
+        }),
+      })
+      await using client = await scene.connect()
+      client.send(query(BAD))
+      const [, one, two, three] = brief(await client.ready())
+      assert.equal(one, 'D ***|Ada', `in pieces of ${size}`)
+      assert.match(two!, /^D NULL\|ask (?!ada@)/)
+      assert.equal(three, 'D ***|')
+    }
+  })
+
+  it('waits at the target for a client that does not read: memory stays bounded, and nothing is lost', async () => {
+    const row = dataRow('ada@example.com', 'x'.repeat(1_000))
+    const count = 25_000
+    const rows = Buffer.alloc(row.length * count, row)
+    const answer = Buffer.concat([COLUMNS, rows, done(`SELECT ${count}`), ready('I')])
+    await using scene = await startFakeScene(reader, {
+      answer: faulty((client) => {
+        void client.dribble(answer, 1 << 20)
+        return []
+      }),
+    })
+    await using client = await scene.connect()
+    const before = process.memoryUsage().arrayBuffers
+    client.socket.pause()
+    client.send(query(BAD))
+    await setTimeout(700)
+    const kept = process.memoryUsage().arrayBuffers - before
+    assert.ok(kept < 12 << 20, `${kept} bytes are kept for a client that does not read`)
+    client.socket.resume()
+    const heard = await client.ready()
+    assert.equal(heard.filter(({ type }) => type === 'D').length, count)
+  })
+})
+
+describe('a client that goes', () => {
+  it('while its session is made ends it: nobody waits for the expiry of the lease', async () => {
+    let gone: (() => Promise<unknown>) | undefined
+    await using scene = await startFakeScene(reader, {
+      answer: honestTarget(),
+      beforeAppend: async ({ type }) => {
+        if (type === 'session.opened') await gone?.()
+      },
+    })
+    await using client = await scene.open()
+    gone = () => {
+      client.socket.resetAndDestroy()
+      return setTimeout(50)
+    }
+    const body = Buffer.concat([u32(3 << 16), ...['database', 'orders', ''].map(str)])
+    client.send(u32(4 + body.length), body)
+    await client.until('R')
+    client.send(frame('p', str('token')))
+    await setTimeout(100)
+    await assertEnded(scene)
+  })
+
+  it('while its answer waits for it ends the session', async () => {
+    const rows = Array.from({ length: 4_000 }, () => dataRow(null, 'x'.repeat(1_000)))
+    const answer = faulty(() => [COLUMNS, ...rows, done('SELECT 4000'), ready('I')])
+    await using scene = await startFakeScene(reader, { answer })
+    await using client = await scene.connect()
+    client.socket.pause()
+    client.send(query(BAD))
+    await setTimeout(100)
+    client.socket.resetAndDestroy()
+    await assertEnded(scene)
+  })
+
+  it('in the middle of a message, or of a batch, ends the session', async () => {
+    await using scene = await startFakeScene(reader, { answer: honestTarget() })
+    for (const bytes of [query(GOOD).subarray(0, 7), run(GOOD), Buffer.concat([run(GOOD), sync])]) {
+      await using client = await scene.connect()
+      client.send(bytes)
+      client.socket.end()
+      await client.closed()
+    }
+    await assertEnded(scene)
+  })
+})
