@@ -159,12 +159,15 @@ export class Connection {
 
   /** The only way to the target. */
   write(_permit: Permit, bytes: Buffer): void {
+    gather(this.#targetSocket)
     this.#targetSocket.write(bytes)
   }
 
   /** The only way to the client; resolves when it may take more. */
   async reply(bytes: Uint8Array): Promise<void> {
-    if (bytes.length === 0 || this.#client.destroyed || this.#client.write(bytes)) return
+    if (bytes.length === 0 || this.#client.destroyed) return
+    gather(this.#client)
+    if (this.#client.write(bytes)) return
     await happensFirst(this.#client, 'drain', 'close')
   }
 
@@ -332,6 +335,13 @@ export class Connection {
   #uncommitted(table: number): readonly string[] | undefined {
     return this.answers.status === 'I' || this.target.catalog.has(table) ? undefined : []
   }
+}
+
+/** What is written in one turn of the event loop goes out in one piece. */
+function gather(socket: Socket): void {
+  if (socket.writableCorked > 0) return
+  socket.cork()
+  process.nextTick(() => socket.uncork())
 }
 
 function happensFirst(socket: Socket, ...events: readonly string[]): Promise<void> {
