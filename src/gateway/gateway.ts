@@ -13,7 +13,7 @@ import { Fault } from './fault.ts'
 import { newId } from './ids.ts'
 import { permitFrom } from './permit.ts'
 import type { Target } from './protocol.ts'
-import { refuse } from './refusals.ts'
+import { refuse, unrecordable } from './refusals.ts'
 import { Session } from './session.ts'
 import { identityId } from './identity.ts'
 
@@ -119,13 +119,6 @@ export async function openSession<T extends Target<Credential>, Credential>(
     if (!(error instanceof Fault)) throw error
     return { refusal: unrecordable() }
   }
-}
-
-/** The refusal for everything that happens while the log cannot be written. */
-export function unrecordable(): Refusal {
-  return refuse('unrecordable', 'The gateway cannot record this operation, so it does not happen.', [
-    { do: 'wait', hint: 'Try again later; an operator must make room for the log.' },
-  ])
 }
 
 async function takeLease<Credential>(

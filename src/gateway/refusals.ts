@@ -27,3 +27,10 @@ export function refuse(
 ): Refusal {
   return { v: 1, code, message, retry: RETRY[code], remedy, ...more }
 }
+
+/** The refusal for everything that happens while the log cannot be written. */
+export function unrecordable(): Refusal {
+  return refuse('unrecordable', 'The gateway cannot record this operation, so it does not happen.', [
+    { do: 'wait', hint: 'Try again later; an operator must make room for the log.' },
+  ])
+}

@@ -6,11 +6,11 @@ import type { Entry } from '../record/entry.ts'
 import type { Address, GrantId, Identity, Operation, Refusal, SessionId } from './domain.ts'
 import { maskPart, type Exchange, type Masked, type Part } from './exchange.ts'
 import { Fault } from './fault.ts'
-import { unrecordable, type Core } from './gateway.ts'
+import type { Core } from './gateway.ts'
 import { decide, holdOperation, type Released } from './hold.ts'
 import { permitFrom, type Permit } from './permit.ts'
 import { Queue } from './queue.ts'
-import { refuse } from './refusals.ts'
+import { refuse, unrecordable } from './refusals.ts'
 import { identityId } from './identity.ts'
 
 /** Everything a session is opened with. */

@@ -62,6 +62,15 @@ function refused<K extends NodeName>(rule: Rule<K>, what: string): Rule<K> {
   }
 }
 
+/** A role may give itself another password: the session's would then be a credential that its client knows. */
+function alterRole(body: Body<'AlterRoleStmt'>, at: At): void {
+  touch(at, 'sql.grant', targetResource(at.names), { args: { '/kind': 'role' } })
+  const named = body.role?.roletype === 'ROLESPEC_CSTRING' && !body.role.rolename?.startsWith('sp_')
+  const password = body.options?.some((option) => as('DefElem', option)?.defname === 'password') ?? false
+  if (named && !password) return
+  object(at, denied('ALTER ROLE of a password, or of the role of a session, is refused.', 'ask a person to do it'))
+}
+
 function alterTable(body: Body<'AlterTableStmt'>, at: At): void {
   const kind = kindOf(body.objtype)
   const actions = new Set(['sql.alter'])
@@ -169,7 +178,7 @@ export const DEFINITIONS = {
   ),
   AlterPublicationStmt: refused(onTarget('sql.alter', 'publication'), 'ALTER PUBLICATION'),
   AlterRoleSetStmt: refused(onTarget('sql.grant', 'role'), 'ALTER ROLE SET'),
-  AlterRoleStmt: onTarget('sql.grant', 'role'),
+  AlterRoleStmt: alterRole,
   AlterSeqStmt: onRelation('sql.alter', 'sequence', (body) => body.sequence),
   AlterStatsStmt: make('statistics', (body) => body.defnames, 'sql.alter'),
   AlterSubscriptionStmt: refused(onTarget('sql.alter', 'subscription'), 'ALTER SUBSCRIPTION'),

@@ -1,60 +1,29 @@
 import type { Socket } from 'node:net'
 import { Fault } from '../../gateway/fault.ts'
 import type { Permit } from '../../gateway/permit.ts'
-import { Queue } from '../../gateway/queue.ts'
 import { refuse } from '../../gateway/refusals.ts'
 import type { Session } from '../../gateway/session.ts'
-import type { NameChange, Statement } from '../../sql/reader.ts'
+import type { NameChange } from '../../sql/reader.ts'
 import { Answers } from './answers.ts'
 import type { Egress } from './egress.ts'
 import { encodeBind, encodeClose, encodeExecute, encodeFlush, encodeParse, encodeSync } from './encode.ts'
 import { FrameReader, type Frame } from './frames.ts'
-import { BACKEND, FRONTEND } from './message-types.ts'
-import type { BackendKey, Bind, Format } from './messages-client.ts'
-import { decodeParameterStatus, type RowField, type TransactionStatus } from './messages-target.ts'
+import { Incoming, type Event } from './incoming.ts'
+import { BACKEND } from './message-types.ts'
+import type { BackendKey, Bind } from './messages-client.ts'
+import { decodeParameterStatus, type TransactionStatus } from './messages-target.ts'
 import { Meaning } from './meaning.ts'
 import { Names } from './names.ts'
+import type { Portal, Prepared } from './portals.ts'
 import { CLIENT_LIMITS, TARGET_LIMITS } from './limits.ts'
 import type { PostgresTarget } from './postgres-target.ts'
 import { cancelTarget, type TargetConnection } from './target.ts'
 
-/** A prepared statement, by wire or by SQL. `statement` is absent for an empty text. */
-export type Prepared = {
-  readonly text: string
-  readonly statement?: Statement
-  /** OIDs of its parameters' types that the client named; none, or 0: the target finds them out. */
-  readonly types?: readonly number[]
-  /** Made by SQL: the place, in its text, of the statement that made it. */
-  readonly place?: number
-}
-
-/** A portal bound by wire, or a cursor declared by SQL. */
-export type Portal = {
-  readonly prepared: Prepared
-  readonly parameters: readonly (string | null)[]
-  /** Of each parameter. */
-  readonly formats?: readonly Format[]
-  /** The Bind that made it; a cursor has none. */
-  readonly bind?: Buffer
-  /** Its columns, once the target has described it. */
-  fields?: readonly RowField[]
-  /** The batch in which a Describe of it was last asked. */
-  describing?: number
-  /** An Execute was sent: another one goes on with the same operation. */
-  started: boolean
-}
-
 /** What was sent since the last Sync or Query. */
 type Unsettled = { messages: number; operations: number; exchanges: number }
 
-/** What comes in: a message of the client's, or one that the target sent of its own accord. */
-export type Event = { readonly from: 'client' | 'target'; readonly frame: Frame }
-
-/** Client messages waiting to be read above which the client's socket is not read further; and bytes. */
-const FULL = 1_000
+/** Bytes of answers that wait for a slow client, or of messages that wait for a slow target: more is not taken. */
 const FULL_BYTES = 1 << 20
-/** Bytes of messages that the target sent unasked and that still wait, above which the session ends. */
-const MOST_UNASKED = 16 << 20
 /** How long asking to cancel may take, in ms. */
 const CANCEL_MS = 5_000
 /** How long the gateway's own questions may take before the client is heard, in ms. */
@@ -72,7 +41,6 @@ export class Connection {
   readonly session: Session
   readonly target: PostgresTarget
   readonly answers: Answers
-  readonly events = new Queue<Event>(Infinity)
   readonly statements = new Names<Prepared>(({ text }) => text.length)
   readonly portals = new Names<Portal>(({ bind }) => bind?.length ?? 0)
   readonly egress: Egress
@@ -94,12 +62,9 @@ export class Connection {
   readonly #client: Socket
   readonly #targetSocket: Socket
   readonly #rest: Buffer
-  /** Of the client's. */
-  #unread = { messages: 0, bytes: 0 }
-  /** Bytes: of messages the target sent unasked, and of answers that wait for the client. */
-  #unasked = 0
+  readonly #incoming: Incoming
+  /** Bytes of answers that wait for the client. */
   #waiting = 0
-  #terminated = false
   readonly #started = new AbortController()
 
   constructor(session: Session, target: PostgresTarget, client: Socket, connected: TargetConnection) {
@@ -109,9 +74,10 @@ export class Connection {
     this.#client = client
     this.#targetSocket = connected.socket
     this.#rest = connected.rest
+    this.#incoming = new Incoming(client)
     for (const [name, value] of connected.parameters) this.meaning.report(name, value)
     this.answers = new Answers(
-      (frame) => this.#unsolicited(frame),
+      (frame) => this.#incoming.fromTarget(frame),
       (status) => this.#settled(status),
     )
     this.egress = {
@@ -141,7 +107,7 @@ export class Connection {
     this.#started.abort()
     const reader = new FrameReader(CLIENT_LIMITS)
     const socket = this.#client
-    this.#read(socket, (chunk) => reader.push(chunk).forEach((frame) => this.#heard(frame)))
+    this.#read(socket, (chunk) => reader.push(chunk).forEach((frame) => this.#incoming.fromClient(frame)))
     socket.once('end', () => this.#left())
     if (socket.destroyed) this.#left()
     socket.resume()
@@ -149,10 +115,8 @@ export class Connection {
 
   /** The client's next message, or the target's; in order. */
   async *incoming(): AsyncGenerator<Event> {
-    for await (const event of this.events) {
-      this.#taken(event)
+    for await (const event of this.#incoming) {
       await this.#targetTakes()
-      if (event.from === 'client' && event.frame.type === FRONTEND.Terminate) return
       yield event
     }
   }
@@ -223,7 +187,7 @@ export class Connection {
   /** Takes the target's socket away: nothing more is sent or answered, and what was running is cancelled. */
   close(): void {
     if (!this.answers.quiet) this.cancel()
-    this.events.close()
+    this.#incoming.close()
     this.#targetSocket.destroy()
     this.answers.giveUp()
   }
@@ -276,29 +240,6 @@ export class Connection {
     })
   }
 
-  #heard(frame: Frame): void {
-    this.events.pushNow({ from: 'client', frame })
-    if (frame.type === FRONTEND.Terminate) this.#terminated = true
-    this.#unread.messages++
-    this.#unread.bytes += frame.bytes.length
-    if (this.#unread.messages >= FULL || this.#unread.bytes >= FULL_BYTES) this.#client.pause()
-  }
-
-  #unsolicited(frame: Frame): void {
-    this.#unasked += frame.bytes.length
-    if (this.#unasked > MOST_UNASKED) throw new Fault('target', 'the target sends more unasked than the client reads')
-    this.events.pushNow({ from: 'target', frame })
-  }
-
-  #taken({ from, frame: { bytes } }: Event): void {
-    if (from === 'target') this.#unasked -= bytes.length
-    if (from === 'target') return
-    this.#unread.messages--
-    this.#unread.bytes -= bytes.length
-    const { messages, bytes: unread } = this.#unread
-    if (messages <= FULL / 2 && unread <= FULL_BYTES / 2 && this.#client.isPaused()) this.#client.resume()
-  }
-
   /** Resolves when the target has taken most of what was sent to it, or is gone. */
   async #targetTakes(): Promise<void> {
     const socket = this.#targetSocket
@@ -324,8 +265,8 @@ export class Connection {
 
   /** After Terminate what was asked before still runs; without it the client is lost, and so is its session. */
   #left(): void {
-    this.events.close()
-    if (!this.#terminated) this.session.stop(refuse('cancelled', 'The client went away.'))
+    this.#incoming.close()
+    if (!this.#incoming.terminated) this.session.stop(refuse('cancelled', 'The client went away.'))
   }
 
   /**

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Digest, Operation, Touch } from '../../gateway/domain.ts'
-import type { Connection, Portal } from './connection.ts'
+import type { Connection } from './connection.ts'
+import type { Portal } from './portals.ts'
 import type { Understood } from './operations.ts'
 
 /** What the target reports ("Asynchronous Operations") and literals or names depend on; `search_path` from 18 on. */
