@@ -32,7 +32,8 @@ export function analyse(
   const changed = new Map<string, NameChange['now']>()
   addChanges(changed, request.changed ?? [])
   return (tree.stmts ?? []).map((raw) => {
-    const statement = readWith({ target: request.target, catalog, searchPath, changed }, raw.stmt ?? ({} as Node))
+    const { target, temporary } = request
+    const statement = readWith({ target, catalog, searchPath, temporary, changed }, raw.stmt ?? ({} as Node))
     // What comes behind a change of the path in the same text is resolved in every schema.
     if (statement.changesSearchPath) searchPath = undefined
     addChanges(changed, statement.nameChanges)

@@ -27,6 +27,8 @@ export type CatalogRelation = {
   readonly schema: string
   readonly name: string
   readonly kind: RelationKind
+  /** Of a temporary relation: the role whose session it belongs to. */
+  readonly owner?: string
   readonly columns: readonly CatalogColumn[]
   /** Oids of relations whose data this one shows: a view's sources, an inheritance or partition parent's children. */
   readonly reads: readonly number[]

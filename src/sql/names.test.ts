@@ -48,6 +48,12 @@ describe('names of relations', () => {
     assert.deepEqual(touchesOf('TABLE pg_temp.scratch', open), ['sql.select clinic/pg_temp_3.scratch'])
   })
 
+  it("are not those of a temporary table that is another session's", () => {
+    const own = (temporary: readonly string[]) => touchesOf('TABLE scratch', { ...open, temporary })
+    assert.deepEqual(own(['pg_temp_3']), ['sql.select clinic/pg_temp_3.scratch'])
+    assert.deepEqual(own(['pg_temp_4']), ['sql.select clinic/public.scratch'])
+  })
+
   it('mean a WITH item first, but not in its own query, and never with a schema', () => {
     assert.deepEqual(touchesOf('WITH visits AS (SELECT 1) TABLE visits', open), ['sql.select clinic'])
     assert.deepEqual(touchesOf('WITH visits AS (TABLE visits) TABLE visits', open), ['sql.select clinic/public.visits'])

@@ -59,6 +59,8 @@ export type ReadRequest = {
   readonly hidden: readonly string[]
   /** The `nameChanges` of earlier texts whose transaction is still open: the catalog cannot know them. */
   readonly changed?: readonly NameChange[]
+  /** Temporary schemas that are the session's own (`pg_temp_3`); undefined when not known: then all of them count. */
+  readonly temporary?: readonly string[]
   /** Whose text it is: callers take turns, whatever each of them has waiting. */
   readonly caller?: string
 }

@@ -21,8 +21,9 @@ export function unreadable(message: string): Reading {
 
 /** What a reading depends on besides the code. */
 export function cacheKey(request: ReadRequest, catalogs: ReadonlyMap<string, Catalog>): string {
-  const { target, searchPath, hidden, changed, text } = request
-  return JSON.stringify([target, catalogs.get(target)?.version, searchPath ?? null, hidden, changed ?? [], text])
+  const { target, searchPath, hidden, temporary, changed, text } = request
+  const version = catalogs.get(target)?.version
+  return JSON.stringify([target, version, searchPath ?? null, hidden, temporary ?? null, changed ?? [], text])
 }
 
 export type ReadingQueue = {

@@ -11,6 +11,8 @@ export type Names = {
   readonly catalog: CatalogIndex
   /** Undefined when not known: then every schema counts. */
   readonly searchPath: readonly string[] | undefined
+  /** The session's own temporary schemas; undefined when not known: then all of them count. */
+  readonly temporary?: readonly string[]
   /** What names have come to mean since the catalog was read. */
   readonly changed: ReadonlyMap<string, NameChange['now']>
 }
@@ -84,7 +86,7 @@ function inSchema(names: Names, schema: string, name: string): Found | undefined
 function inTemporarySchemas(names: Names, name: string): readonly Found[] {
   return names.catalog
     .relationsNamed(name)
-    .filter((relation) => relation.schema.startsWith('pg_temp_'))
+    .filter(({ schema }) => schema.startsWith('pg_temp_') && (names.temporary?.includes(schema) ?? true))
     .map(asFound)
 }
 

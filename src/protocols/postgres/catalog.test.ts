@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { Client } from 'pg'
 import { startPostgres } from '../../../test/postgres.ts'
 import type { TestPostgres } from '../../../test/postgres.ts'
 import type { Clock } from '../../gateway/clock.ts'
@@ -144,6 +145,16 @@ describe('readCatalog', () => {
       classes: ['pii'],
       type: 'text',
     })
+  })
+
+  it('knows whose a temporary relation is, and of no other', async () => {
+    const client = new Client({ connectionString: postgres.admin })
+    await client.connect()
+    await client.query('CREATE TEMP TABLE passing (id int)')
+    const { catalog } = await readCatalog(query, SENSITIVE)
+    await client.end()
+    assert.equal(catalog.relations.find(({ name }) => name === 'passing')?.owner, 'postgres')
+    assert.equal(find(catalog, 'public.customers').owner, undefined)
   })
 
   it('lists functions and operators that are no built-ins and belong to no extension', async () => {

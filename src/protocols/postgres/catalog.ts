@@ -35,7 +35,8 @@ const KINDS = {
  */
 const READ_CATALOG = `
 WITH relation AS (
-  SELECT c.oid, n.nspname, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  SELECT c.oid, n.nspname, c.relname, c.relkind,
+    CASE WHEN c.relpersistence = 't' THEN pg_get_userbyid(c.relowner) END AS owner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind = ANY ('{r,p,v,m,f,S,i,I,c}')
 ), rule_text AS (
   SELECT ev_class AS oid, regexp_matches(ev_action::text,
@@ -59,7 +60,7 @@ WITH relation AS (
 )
 SELECT json_build_object(
   'relations', (SELECT json_agg(json_build_object(
-      'oid', r.oid::int8, 'schema', r.nspname, 'name', r.relname, 'kind', r.relkind,
+      'oid', r.oid::int8, 'schema', r.nspname, 'name', r.relname, 'kind', r.relkind, 'owner', r.owner,
       'columns', (SELECT json_agg(json_build_object('name', a.attname, 'number', a.attnum,
            'type', CASE WHEN t.typcategory = 'B' THEN 'boolean'
              ELSE format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL) END,
@@ -85,6 +86,7 @@ const Row = z.object({
   schema: z.string(),
   name: z.string(),
   kind: z.literal(['r', 'p', 'v', 'm', 'f', 'S', 'i', 'I', 'c']),
+  owner: z.string().nullable(),
   columns: z.array(z.object({ name: z.string(), number: z.int(), type: z.string(), unique: z.boolean() })).nullable(),
   children: Oids,
   referencedBy: Oids,
@@ -185,8 +187,8 @@ function relationOf(row: Row, { classes }: Classified): CatalogRelation {
     type,
     ...(unique && { unique }),
   }))
-  const { oid, schema, name, children, referencedBy } = row
-  const family = { ...(children && { children }), ...(referencedBy && { referencedBy }) }
+  const { oid, schema, name, children, referencedBy, owner } = row
+  const family = { ...(children && { children }), ...(referencedBy && { referencedBy }), ...(owner && { owner }) }
   return { oid, schema, name, kind: KINDS[row.kind], columns, reads: readsOf(row, classes), ...family }
 }
 

@@ -37,9 +37,9 @@ function followed(connection: Connection, understood: Understood): Understood {
 }
 
 function read({ target, session, meaning, nameChanges }: Connection, text: string): Promise<Reading> {
-  const { id, hidden } = session.opening
+  const { id, hidden, lease } = session.opening
   const { searchPath } = meaning
-  return target.read({ text, target: target.name, searchPath, hidden, changed: nameChanges, caller: id })
+  return target.read({ text, target: target.name, searchPath, hidden, changed: nameChanges, caller: id }, lease.name)
 }
 
 /** What the client asked in a message that the gateway does not take at all. */

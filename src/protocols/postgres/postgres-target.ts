@@ -16,8 +16,8 @@ export type PostgresTarget = Target<RoleCredential> & {
   readonly catalog: TargetCatalog
   /** What a session creates has someone to belong to when the session's role is gone. */
   readonly keepsCreations: boolean
-  /** Reads a text against the catalog as it is now. Throws Fault `target` when the catalog cannot be read. */
-  read(request: ReadRequest): Promise<Reading>
+  /** Reads a text of the role's session against the catalog as it is now. Throws Fault `target` when the catalog cannot be read. */
+  read(request: Omit<ReadRequest, 'temporary'>, role: string): Promise<Reading>
 }
 
 export type PostgresParts = {
@@ -43,11 +43,11 @@ export function postgresTarget({ name, config, leases, catalog: source, reader }
     tls: { ...config.tls, host: config.host },
     catalog,
     keepsCreations: config.lease.from === 'password' || config.lease.owner !== undefined,
-    read: async (request) => {
+    read: async (request, role) => {
       const now = await catalog.get()
       if (now.version !== learned) reader.learn(name, now)
       learned = now.version
-      return reader.read(request)
+      return reader.read({ ...request, temporary: catalog.temporaryOf(role) })
     },
     [Symbol.asyncDispose]: () => leases[Symbol.asyncDispose](),
   }

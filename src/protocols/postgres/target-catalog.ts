@@ -10,6 +10,8 @@ export class TargetCatalog {
   readonly #target: string
   #classes = new Map<number, Map<number, readonly string[]>>()
   #oids = new Map<string, number>()
+  /** Temporary schemas, by the role whose they are. */
+  #temporary = new Map<string, readonly string[]>()
   #version: string | undefined
   #expired = false
 
@@ -42,6 +44,11 @@ export class TargetCatalog {
     return this.#oids.get(resource)
   }
 
+  /** The temporary schemas with something of this role's in them. */
+  temporaryOf(role: string): readonly string[] {
+    return this.#temporary.get(role) ?? []
+  }
+
   /** True when it has the relation, whatever its columns. */
   has(table: number): boolean {
     return this.#classes.has(table)
@@ -69,6 +76,11 @@ export class TargetCatalog {
       ]),
     )
     this.#oids = new Map(catalog.relations.map(({ oid, schema, name }) => [`${this.#target}/${schema}.${name}`, oid]))
+    const temporary = catalog.relations.filter(({ owner }) => owner !== undefined)
+    const byOwner = Map.groupBy(temporary, ({ owner }) => owner!)
+    this.#temporary = new Map(
+      [...byOwner].map(([owner, own]) => [owner, [...new Set(own.map(({ schema }) => schema))]]),
+    )
     return catalog
   }
 }
