@@ -9,7 +9,7 @@ import { allowance } from './gateway/allowance.ts'
 import { serverTls, type ServerTls } from './gateway/certificate.ts'
 import { systemClock, type Clock } from './gateway/clock.ts'
 import { openSession, type Core, type Gateway } from './gateway/gateway.ts'
-import { listen, type Listener } from './gateway/listener.ts'
+import { listen, type Listener, type Serve } from './gateway/listener.ts'
 import type { Protocol, Target } from './gateway/protocol.ts'
 import { createGrants } from './grants/grants.ts'
 import { createAuthenticate } from './identity/authenticate.ts'
@@ -184,10 +184,8 @@ function serving<T extends Target<C>, C>(protocol: Protocol<T, C>, targets: Read
       return opened
     },
   }
-  return (socket) => protocol.serve(socket, gateway)
+  return (socket, admitted) => protocol.serve(socket, gateway, admitted)
 }
-
-type Serve = Parameters<typeof listen>[0]['serve']
 
 /** Opens a port now, because others need to know its number; connections wait until it is said who serves them. */
 async function listenLater(
@@ -199,7 +197,7 @@ async function listenLater(
   const listener = await listen({
     ...at,
     name,
-    serve: async (socket) => (await promise)(socket),
+    serve: async (socket, admitted) => (await promise)(socket, admitted),
     onError: (error) => output.warn(`${name}: ${String(error)}`),
   })
   return { listener, serve: resolve }

@@ -35,6 +35,23 @@ describe('a listener', () => {
     )
   })
 
+  it('closes at once what comes while too many have not said who they are', async () => {
+    const guests: (() => void)[] = []
+    const serve: ListenOptions['serve'] = (socket, admitted) => {
+      guests.push(admitted)
+      return new Promise((resolve) => void socket.once('close', () => resolve()))
+    }
+    const listener = await open(serve, { strangers: { total: 9, perAddress: 2 } })
+    const [first, second] = [dial(listener), dial(listener)]
+    await Promise.all([first, second].map((socket) => once(socket, 'connect')))
+    while (guests.length < 2) await sleep(1)
+    await once(dial(listener).resume(), 'close')
+    guests[0]?.()
+    const third = dial(listener)
+    while (guests.length < 3) await sleep(1)
+    for (const socket of [first, second, third]) socket.destroy()
+  })
+
   it('waits in close for what serves a client, also when the client is gone', async () => {
     const served = Promise.withResolvers<void>()
     const listener = await open(() => served.promise)

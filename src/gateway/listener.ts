@@ -1,5 +1,6 @@
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { Fault } from './fault.ts'
+import { door, type StrangerLimits } from './strangers.ts'
 
 /** One listening port. */
 export interface Listener {
@@ -15,29 +16,40 @@ export interface Listener {
   close(withinMs: number): Promise<void>
 }
 
+/** Serves one connection; calls `admitted` once it is known whose it is. */
+export type Serve = (socket: Socket, admitted: () => void) => Promise<void>
+
 export type ListenOptions = {
   readonly name: string
   readonly host: string
   readonly port: number
   /** Serves one connection. What it throws ends that connection and no other. */
-  readonly serve: (socket: Socket) => Promise<void>
+  readonly serve: Serve
+  /** Connections that have not been admitted yet, at most: one more is closed at once. */
+  readonly strangers?: StrangerLimits
   readonly onError: (error: unknown) => void
   /** How long a served client may take to hang up, in ms. */
   readonly lingerMs?: number
 }
 
 const LINGER_MS = 5_000
+/** A handshake is short: so many at once are an attack, or a start of a fleet that tries again. */
+const STRANGERS: StrangerLimits = { total: 1_000, perAddress: 200 }
 
 /** Opens a port. Throws Fault `config` when it is taken or may not be opened. */
 export async function listen(options: ListenOptions): Promise<Listener> {
   const { name, host, port, onError } = options
   const sockets = new Set<Socket>()
   const served = new Set<Promise<void>>()
+  const enter = door(options.strangers ?? STRANGERS)
   const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
+    const admitted = enter(socket.remoteAddress ?? '')
+    if (!admitted) return void socket.destroy()
+    socket.once('close', admitted)
     sockets.add(socket)
     socket.on('error', () => socket.destroy())
     socket.once('close', () => sockets.delete(socket))
-    const serving = serveToEnd(socket, options).finally(() => served.delete(serving))
+    const serving = serveToEnd(socket, admitted, options).finally(() => served.delete(serving))
     served.add(serving)
   })
   await new Promise<void>((resolve, reject) => {
@@ -67,9 +79,13 @@ export async function listen(options: ListenOptions): Promise<Listener> {
 }
 
 /** Never rejects. A client that keeps its side open when all is said is cut off. */
-async function serveToEnd(socket: Socket, { serve, onError, lingerMs = LINGER_MS }: ListenOptions): Promise<void> {
+async function serveToEnd(
+  socket: Socket,
+  admitted: () => void,
+  { serve, onError, lingerMs = LINGER_MS }: ListenOptions,
+): Promise<void> {
   try {
-    await serve(socket)
+    await serve(socket, admitted)
     socket.resume() // or its end would never be read
     const late = setTimeout(() => socket.destroy(), lingerMs).unref()
     socket.once('close', () => clearTimeout(late))

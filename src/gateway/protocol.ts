@@ -18,6 +18,6 @@ export interface Target<Credential> extends AsyncDisposable {
 /** What a protocol folder implements. It only translates: bytes into exchanges, exchanges back into bytes. */
 export interface Protocol<T extends Target<Credential>, Credential> {
   readonly name: string
-  /** Serves one client connection from its first byte to its last. Throws only a `Fault`. */
-  serve(client: Socket, gateway: Gateway<T, Credential>): Promise<void>
+  /** Serves one client connection, from its first byte to its last; calls `admitted` once it is known whose it is. */
+  serve(client: Socket, gateway: Gateway<T, Credential>, admitted: () => void): Promise<void>
 }

@@ -100,7 +100,7 @@ export async function startFakeScene(reader: SqlReader, options: FakeSceneOption
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy())
     const served = protocol
-      .serve(socket, gateway)
+      .serve(socket, gateway, () => undefined)
       .catch((error: unknown) => void thrown.push(error))
       .finally(() => serving.delete(served))
     serving.add(served)

@@ -30,6 +30,7 @@ type Refused = { readonly refusal: Refusal }
 export class Connection {
   readonly #client: Socket
   readonly #gateway: HttpGateway
+  readonly #admitted: () => void
   /** By target and hash of the token. */
   readonly #seats = new Map<string, Opened>()
   readonly #ends = new Set<Promise<void>>()
@@ -39,9 +40,10 @@ export class Connection {
   #over = false
   #defect: { readonly error: unknown } | undefined
 
-  constructor(client: Socket, gateway: HttpGateway) {
+  constructor(client: Socket, gateway: HttpGateway, admitted: () => void) {
     this.#client = client
     this.#gateway = gateway
+    this.#admitted = admitted
     client.once('close', () => this.#left())
     gateway.draining.addEventListener('abort', () => this.#rest(), { once: true })
   }
@@ -94,6 +96,7 @@ export class Connection {
     if (seated && !('refusal' in place)) return { ...seated, place }
     const authenticated = await this.#gateway.core.authenticate(token)
     if ('refusal' in authenticated) return authenticated
+    this.#admitted()
     if ('refusal' in place) return place
     const target = this.#gateway.target(name)
     const { identity } = authenticated

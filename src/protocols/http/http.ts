@@ -17,10 +17,10 @@ export function http(): Protocol<HttpTarget, HeaderCredential> {
   const server = httpServer(limits, (request, response) => connections.get(request.socket)?.take(request, response))
   return {
     name: 'http',
-    serve: async (client: Socket, gateway: HttpGateway) => {
+    serve: async (client: Socket, gateway: HttpGateway, admitted: () => void) => {
       const socket = await openSocket(client, gateway.tls)
       if (!socket) return
-      const connection = new Connection(socket, gateway)
+      const connection = new Connection(socket, gateway, admitted)
       connections.set(socket, connection)
       const closed = new Promise<void>((resolve) => void socket.once('close', () => resolve()))
       server.emit('connection', socket)

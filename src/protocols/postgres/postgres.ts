@@ -20,6 +20,9 @@ import { identityId } from '../../gateway/identity.ts'
 
 type PostgresGateway = Gateway<PostgresTarget, RoleCredential>
 
+/** What a connection is served with. */
+type Around = { readonly gateway: PostgresGateway; readonly cancels: Cancels; readonly admitted: () => void }
+
 /** From the first byte to a session, in ms. */
 const HANDSHAKE_MS = 20_000
 const CONNECT_MS = 10_000
@@ -27,18 +30,19 @@ const CONNECT_MS = 10_000
 /** PostgreSQL, protocol 3 (https://www.postgresql.org/docs/18/protocol.html). */
 export function postgres(): Protocol<PostgresTarget, RoleCredential> {
   const cancels = new Cancels()
-  return { name: 'postgres', serve: (client, gateway) => serve(client, gateway, cancels) }
+  return { name: 'postgres', serve: (client, gateway, admitted) => serve(client, { gateway, cancels, admitted }) }
 }
 
 /** Greet, identify, open the session, connect to the target, run, say good-bye. */
-async function serve(socket: Socket, gateway: PostgresGateway, cancels: Cancels): Promise<void> {
+async function serve(socket: Socket, around: Around): Promise<void> {
+  const { gateway, cancels } = around
   const deadline = AbortSignal.any([AbortSignal.timeout(HANDSHAKE_MS), gateway.draining])
   let client = socket
   try {
     const greeting = await greet(socket, gateway.tls, deadline)
     client = greeting.socket
     if (greeting.wants === 'cancel') cancels.request(greeting.key)
-    else await serveSession(client, greeting.parameters, gateway, cancels, deadline)
+    else await serveSession(client, greeting.parameters, around, deadline)
   } catch (error) {
     if (!(error instanceof Fault)) throw error
     const code = error.code === 'protocol' ? 'unreadable' : 'unavailable'
@@ -52,8 +56,7 @@ async function serve(socket: Socket, gateway: PostgresGateway, cancels: Cancels)
 async function serveSession(
   client: Socket,
   parameters: ReadonlyMap<string, string>,
-  gateway: PostgresGateway,
-  cancels: Cancels,
+  { gateway, cancels, admitted }: Around,
   deadline: AbortSignal,
 ): Promise<void> {
   const start = readStart(parameters)
@@ -61,6 +64,7 @@ async function serveSession(
   const authenticated = await gateway.core.authenticate(await askToken(client, deadline))
   const visitor = { target: start.target, client: `${client.remoteAddress ?? ''}:${client.remotePort ?? ''}` }
   if ('refusal' in authenticated) return goodbye(client, await turnAway(gateway.core, visitor, authenticated.refusal))
+  admitted()
   const { identity } = authenticated
   const target = gateway.target(start.target)
   if (!target || (start.database ?? target.database) !== target.database)
