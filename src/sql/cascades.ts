@@ -1,3 +1,4 @@
+import type { RangeVar } from 'libpg-query'
 import type { CatalogRelation } from './catalog.ts'
 import { denied, noteChange, object, touch, touchRelation, type At } from './findings.ts'
 import { kindOf, nameOf, rangeOf, RELATIONS, touchObject, type ObjectArgs } from './objects.ts'
@@ -62,6 +63,12 @@ export function touchDependants(at: At, found: readonly Found[]): void {
   const relations = relationsOf(found)
   touchEach(at, 'sql.drop', graph.viewsOf(relations), { args: { '/kind': 'view', '/cascade': 'true' } })
   touchEach(at, 'sql.alter', graph.referencing(relations), { args: { '/kind': 'constraint', '/cascade': 'true' } })
+}
+
+/** Unless ONLY is said, what is done to a table's definition is done to its partitions and the tables that inherit it. */
+export function touchHeirs(at: At, action: string, range: RangeVar, args: ObjectArgs): void {
+  if (range.inh !== true) return
+  touchEach(at, action, at.names.catalog.graph.heirs(relationsOf(findRelations(at.names, range))), { args })
 }
 
 type EachFacts = { readonly unbounded?: boolean; readonly args?: ObjectArgs }

@@ -174,7 +174,7 @@ export const COMMANDS = {
   ClusterStmt: (body, at) => onEach(at, 'sql.maintain', body.relation === undefined ? [] : [body.relation]),
   ConstraintsSetStmt: (_, at) => {
     touch(at, 'sql.transaction', targetResource(at.names), { args: { '/kind': 'set constraints' } })
-    return NONE
+    return { effect: 'final' } // IMMEDIATE checks and fires what was put off, as COMMIT does
   },
   CopyStmt: readCopy,
   DeallocateStmt: (body, at) => {

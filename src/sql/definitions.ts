@@ -1,5 +1,5 @@
 import { walk } from './expressions.ts'
-import { readDrop, touchDependants } from './cascades.ts'
+import { readDrop, touchDependants, touchHeirs } from './cascades.ts'
 import { denied, noteChange, object, objectToReplanning, touch, type At } from './findings.ts'
 import { kindOf, schemaOf, texts, touchDefined, touchObject, touchReferences } from './objects.ts'
 import type { Rule } from './outcome.ts'
@@ -86,6 +86,7 @@ function alterTable(body: Body<'AlterTableStmt'>, at: At): void {
     if (body.objtype === 'OBJECT_TYPE')
       touch(at, action, schemaResource(at.names, schemaOfNew(body.relation, at)), { args: { '/kind': kind } })
     else touchDefined(at, action, body.relation ?? {}, { '/kind': kind })
+    touchHeirs(at, action, body.relation ?? {}, { '/kind': kind })
   }
   readParts(body, body.relation, at)
 }
@@ -260,10 +261,10 @@ export const DEFINITIONS = {
       inner,
     )
   },
-  DropOwnedStmt: (_, at) => {
+  DropOwnedStmt: refused((_, at) => {
     touch(at, 'sql.drop', targetResource(at.names), { args: { '/kind': 'owned' } })
     noteChange(at, '*', 'moved')
-  },
+  }, 'DROP OWNED'),
   DropRoleStmt: (body, at, inner) => {
     onTarget<'DropRoleStmt'>('sql.grant', 'role')(body, at, inner)
     onTarget<'DropRoleStmt'>('sql.drop', 'role')(body, at, inner)

@@ -1,3 +1,4 @@
+import { touchHeirs } from './cascades.ts'
 import { denied, noteChange, object, touch, type At } from './findings.ts'
 import { kindOf, nameOf, RELATIONS, touchDefined, touchObject, type ObjectType } from './objects.ts'
 import { schemaResource, tableResource } from './relations.ts'
@@ -33,6 +34,7 @@ const MEANINGFUL: ReadonlySet<string> = new Set<ObjectType>([
 export function readRename(body: Body<'RenameStmt'>, at: At): void {
   if (body.renameType === 'OBJECT_SCHEMA') return renameSchema(body.subname ?? '', at)
   touchNamed(at, 'sql.alter', body.renameType, body.relation, body.object)
+  if (body.relation !== undefined) touchHeirs(at, 'sql.alter', body.relation, { '/kind': kindOf(body.renameType) })
   noteRoutine(at, body.object, body.newname)
   if (!RELATIONS.has(body.renameType ?? '')) return
   noteChange(at, body.relation?.relname, 'moved')

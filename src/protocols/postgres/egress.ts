@@ -31,8 +31,10 @@ const BOOKKEEPING: ReadonlySet<BackendName> = new Set([
   'ReadyForQuery',
 ])
 
-/** Fields that never carry a value: codes, places, and names of objects ("Error and Notice Message Fields"). */
-const SAFE_FIELDS: ReadonlySet<string> = new Set(['S', 'V', 'C', 'P', 'F', 'L', 'R', 's', 't', 'c', 'd', 'n'])
+/** Fields that never carry a value: codes and places ("Error and Notice Message Fields"). */
+const SAFE_FIELDS: ReadonlySet<string> = new Set(['S', 'V', 'C', 'P', 'F', 'L', 'R'])
+/** Names of objects: schema, table, column, type, constraint. A function can put anything there (RAISE … USING TABLE). */
+const NAME_FIELDS: ReadonlySet<string> = new Set(['s', 't', 'c', 'd', 'n'])
 
 /** The columns that the DataRows of an exchange have. */
 export type Columns = {
@@ -110,7 +112,7 @@ function maskTexts(fields: ErrorFields, egress: Egress, masker: Masker): Record<
   const withheld = egress.withholdsTexts && !isWithoutValues(fields)
   const kept: Record<string, string> = {}
   for (const [code, value] of fields) {
-    if (SAFE_FIELDS.has(code)) kept[code] = value
+    if (SAFE_FIELDS.has(code) || (NAME_FIELDS.has(code) && !fields.has('W'))) kept[code] = value
     else if (!withheld) kept[code] = maskText(value, masker)
   }
   if (withheld) kept.M = withheldText(kept)
