@@ -44,7 +44,10 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const enter = door(options.strangers ?? STRANGERS)
   const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
     const admitted = enter(socket.remoteAddress ?? '')
-    if (!admitted) return void socket.destroy()
+    if (!admitted) {
+      socket.destroy()
+      return
+    }
     socket.once('close', admitted)
     sockets.add(socket)
     socket.on('error', () => socket.destroy())
