@@ -51,6 +51,7 @@ export class Session implements AsyncDisposable {
   #held: AbortController | undefined
   #ended: Promise<void> | undefined
   #idle = true
+  #defect: unknown
 
   constructor(core: Core, opening: Opening, permit: Permit) {
     this.core = core
@@ -94,12 +95,13 @@ export class Session implements AsyncDisposable {
     } finally {
       this.#inFlight.close()
     }
+    if (this.#defect !== undefined) throw this.#defect
   }
 
-  /** Ends the session. What is no `Fault` is a defect of ours, and thrown for whoever runs the gateway to see. */
+  /** Ends the session. What is no `Fault` is a defect of ours: `run` throws it for whoever runs the gateway to see. */
   #broke(error: unknown, protocol: 'unreadable' | 'unavailable'): void {
+    if (!(error instanceof Fault)) this.#defect ??= error
     this.stop(broken(error, protocol))
-    if (!(error instanceof Fault)) throw error
   }
 
   async #up(exchanges: AsyncIterable<Exchange>): Promise<void> {
