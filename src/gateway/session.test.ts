@@ -8,6 +8,7 @@ import { Fault } from './fault.ts'
 import type { Core } from './gateway.ts'
 import type { Permit } from './permit.ts'
 import { Session, type Opening } from './session.ts'
+import type { Source } from './source.ts'
 
 function openSession(): Session {
   const core = {
@@ -29,9 +30,8 @@ function openSession(): Session {
   return new Session(core, opening, { record: 1 } as Permit)
 }
 
-// oxlint-disable-next-line require-yield
-async function* failing(error: Error): AsyncGenerator<Exchange> {
-  throw error
+function failing(error: Error): Source<Exchange> {
+  return { next: () => Promise.reject(error) }
 }
 
 describe('a session whose protocol fails', () => {

@@ -222,7 +222,7 @@ describe('catalogSource', () => {
     const scene = makeSource()
     const early = scene.source.get()
     const renewal = scene.source.renew()
-    const late = early.then(() => scene.source.get())
+    const late = Promise.resolve(early).then(() => scene.source.get())
     assert.equal(await late, await renewal)
   })
 
@@ -231,10 +231,10 @@ describe('catalogSource', () => {
     await scene.source.get()
     scene.break(true)
     await assert.rejects(scene.source.renew(), isTargetFault)
-    await assert.rejects(scene.source.get(), isTargetFault)
+    await assert.rejects(async () => scene.source.get(), isTargetFault)
     const [failed, next] = [scene.source.get(), scene.source.renew()]
     scene.break(false)
-    await assert.rejects(failed, isTargetFault)
+    await assert.rejects(async () => failed, isTargetFault)
     assert.equal(await next, await scene.source.get())
   })
 })

@@ -11,6 +11,7 @@ import {
   type RowField,
 } from './messages-target.ts'
 import { backendName, type BackendName } from './message-types.ts'
+import { joined } from './pieces.ts'
 import { maskDataRow, planRow, type ClassesOf, type RowPlan } from './rows.ts'
 
 /** What the filter has to know of the session. */
@@ -61,7 +62,7 @@ export class AnswerPart implements Part {
   }
 
   mask(masker: Masker): Uint8Array {
-    return Buffer.concat(this.#frames.map((frame) => this.#message(frame, masker)))
+    return joined(this.#frames.map((frame) => this.#message(frame, masker)))
   }
 
   #message(frame: Frame, masker: Masker): Buffer {
