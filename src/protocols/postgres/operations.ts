@@ -215,15 +215,14 @@ export function operationOf(
 ): Operation {
   const { session, answers } = connection
   const { text, touches, objection, usedTexts } = understood
-  const [first, ...others] = touches
-  if (!first) throw new Fault('protocol', 'the gateway cannot tell what a statement touches')
+  if (!isSome(touches)) throw new Fault('protocol', 'the gateway cannot tell what a statement touches')
   if (answers.quiet) connection.transactionMayChange = false
   const inTransaction = answers.status !== 'I' || connection.unsettled.operations > 0 || connection.transactionMayChange
   const certain = answers.quiet && answers.status === 'T'
   return {
     id: newId('op', session.core.clock.now()),
     stage,
-    touches: [first, ...others],
+    touches,
     text: usedTexts.length === 0 ? text : [text, ...usedTexts.map((used) => `-- runs: ${used}`)].join('\n'),
     parameters: portal?.parameters,
     digest: digestOf(connection, understood, stage, portal),
@@ -231,4 +230,8 @@ export function operationOf(
     inTransaction,
     objection,
   }
+}
+
+function isSome(touches: readonly Touch[]): touches is readonly [Touch, ...Touch[]] {
+  return touches.length > 0
 }
