@@ -31,7 +31,11 @@ function openSession(): Session {
 }
 
 function failing(error: Error): Source<Exchange> {
-  return { next: () => Promise.reject(error) }
+  return {
+    next: async () => {
+      throw error
+    },
+  }
 }
 
 describe('a session whose protocol fails', () => {

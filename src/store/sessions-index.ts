@@ -63,9 +63,9 @@ export function sessionsIndex(store: Store, replica: string): SessionsIndex {
   return {
     note: (entry, seq, at) => {
       if (entry.type === 'session.opened') return writeOpened(store, replica, entry, seq, at)
-      if (!('session' in entry) || entry.session === undefined) return
+      if (!('session' in entry) || entry.session === undefined) return undefined
       advance(progress, entry.session, seq, isCounted(entry) ? 1 : 0)
-      if (entry.type === 'session.closed') return flush().then(() => writeClosed(store, entry, at))
+      return entry.type === 'session.closed' ? flush().then(() => writeClosed(store, entry, at)) : undefined
     },
     flush,
     list: async (filter = {}) => {

@@ -208,7 +208,7 @@ describe('catalogSource', () => {
   it('renews by a read that began after the call, one for all who ask meanwhile', async () => {
     const scene = makeSource()
     const early = scene.source.get()
-    const renewed = [scene.source.renew(), scene.source.renew(), scene.source.get()]
+    const renewed = [scene.source.renew(), scene.source.renew(), Promise.resolve(scene.source.get())]
     assert.equal(scene.reads(), 1)
     assert.notEqual(await renewed[0], await early)
     assert.equal(new Set(await Promise.all(renewed)).size, 1)
