@@ -132,7 +132,7 @@ export class Connection {
     if (bytes.length === 0 || this.#client.destroyed) return
     gather(this.#client)
     if (this.#client.write(bytes)) return
-    await happensFirst(this.#client, 'drain', 'close')
+    await happensFirst(this.#client, this.session.stopped, 'drain', 'close')
   }
 
   /** Stops and starts reading the target while answers of so many more bytes, or fewer, wait for a slow client. */
@@ -244,7 +244,7 @@ export class Connection {
   async #targetTakes(): Promise<void> {
     const socket = this.#targetSocket
     if (socket.writableLength < FULL_BYTES || socket.destroyed) return
-    await happensFirst(socket, 'drain', 'close')
+    await happensFirst(socket, this.session.stopped, 'drain', 'close')
   }
 
   /** Outside a transaction no portal lives on, only cursors do that were declared WITH HOLD. */
@@ -285,13 +285,17 @@ function gather(socket: Socket): void {
   process.nextTick(() => socket.uncork())
 }
 
-function happensFirst(socket: Socket, ...events: readonly string[]): Promise<void> {
+/** The first of these events, or the end of the session. */
+function happensFirst(socket: Socket, stopped: AbortSignal, ...events: readonly string[]): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       for (const event of events) socket.off(event, done)
+      stopped.removeEventListener('abort', done)
       resolve()
     }
     for (const event of events) socket.once(event, done)
+    stopped.addEventListener('abort', done, { once: true })
+    if (stopped.aborted) done()
   })
 }
 

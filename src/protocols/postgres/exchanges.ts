@@ -139,10 +139,16 @@ export class PostgresExchange implements Exchange {
     const withholdsTexts = egress.withholdsTexts && this.#making.harmlessTexts !== true
     for await (const { frames, last } of this.#inbox.batches()) {
       await target.catalog.learn(origins(frames, this.#columns))
-      const outcome = last && this.operation?.stage === 'execute' ? this.#outcome : undefined
+      const outcome = last && this.operation?.stage === 'execute' ? this.#ended() : undefined
       if (frames.length === 0 && !outcome) continue
       yield new AnswerPart(frames, this.#columns, { ...egress, withholdsTexts }, outcome)
     }
+  }
+
+  /** Of an answer that the end of the session has cut off nobody knows how it would have ended. */
+  #ended(): Outcome {
+    const cutOff = this.#outcome.status === 'skipped' && this.#connection.session.stopped.aborted
+    return cutOff ? { status: 'unknown' } : this.#outcome
   }
 
   async reply(part: Masked): Promise<void> {
