@@ -42,7 +42,8 @@ export function openTargets(
   for (const target of config.targets) {
     const { name } = target
     if (target.protocol === 'http') {
-      http.set(name, httpTarget({ name, config: target.settings, leases: staticLease(target.settings.lease) }))
+      const leases = watched(name, staticLease(target.settings.lease), parts.warn)
+      http.set(name, httpTarget({ name, config: target.settings, leases }))
       continue
     }
     const { settings } = target

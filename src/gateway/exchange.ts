@@ -5,8 +5,11 @@ import type { Soon, Source } from './source.ts'
 
 /** How an operation ended at the target. */
 export type Outcome = {
-  /** `skipped`: the target ignored it because something before it failed. */
-  readonly status: 'done' | 'failed' | 'skipped'
+  /**
+   * `skipped`: the target ignored it because something before it failed. `unknown`: it was sent, and the session or the
+   * target's connection ended before its answer did: it may have been done.
+   */
+  readonly status: 'done' | 'failed' | 'skipped' | 'unknown'
   /** Rows returned or changed, when the target says. */
   readonly rows?: number
   /** The target's own error code. */

@@ -51,6 +51,7 @@ export class Session implements AsyncDisposable {
   #answered: { operation?: string; bytes: number; hash?: Hash } = { bytes: 0 }
   #held: AbortController | undefined
   #ended: Promise<void> | undefined
+  #loops: Promise<unknown> = Promise.resolve()
   #idle = true
   #defect: unknown
 
@@ -93,8 +94,9 @@ export class Session implements AsyncDisposable {
     const down = this.#down()
       .catch((error: unknown) => this.#broke(error, 'unavailable'))
       .finally(() => this.#inFlight.leave())
+    this.#loops = Promise.all([up, down])
     try {
-      await Promise.race([Promise.all([up, down]), stopped])
+      await Promise.race([this.#loops, stopped])
     } finally {
       this.#inFlight.close()
     }
@@ -166,9 +168,8 @@ export class Session implements AsyncDisposable {
   async #down(): Promise<void> {
     for (let next = await this.#inFlight.next(); next; next = await this.#inFlight.next()) {
       const { exchange, refusal } = next
-      if (refusal) await exchange.refuse(refusal)
-      else await this.#answer(exchange)
-      if (this.stopped.aborted) return
+      if (!refusal) await this.#answer(exchange)
+      else if (!this.stopped.aborted) await exchange.refuse(refusal)
     }
   }
 
@@ -248,12 +249,20 @@ export class Session implements AsyncDisposable {
     return this.#ended
   }
 
+  /** What was under way is given up by its protocol: how it ended is recorded before the end of the session is. */
+  async #woundUp(): Promise<void> {
+    const over = new AbortController()
+    await Promise.race([this.#loops, this.core.clock.sleep(WIND_UP_MS, over.signal)])
+    over.abort()
+  }
+
   async #end(): Promise<void> {
     this.#cancelExpiry()
     this.stop(refuse('cancelled', 'The client left.'))
     const reason = this.stopped.reason as Refusal
     const { lease, grant, target, id } = this.opening
     const revocation = await lease.revoke()
+    await this.#woundUp()
     this.core.live.delete(id)
     try {
       await this.record({
@@ -274,6 +283,8 @@ export class Session implements AsyncDisposable {
 
 /** How long a draining session may still work, in ms. */
 const DRAIN_MS = 10_000
+/** How long what was under way may take to be given up once the session has ended, in ms. */
+const WIND_UP_MS = 1_000
 
 /** `protocol`: what a message that breaks its protocol means here: the client's is unreadable, the target's no answer. */
 function broken(error: unknown, protocol: 'unreadable' | 'unavailable'): Refusal {

@@ -143,7 +143,7 @@ export class HttpExchange implements Exchange {
       yield lastPart(filter, outcomeOf(head.status))
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'ECONNRESET'
-      yield lastPart(filter, { status: 'failed', code })
+      yield lastPart(filter, { status: 'unknown', code })
       this.#making.response.destroy()
     }
   }
@@ -162,7 +162,7 @@ async function whole(answer: IncomingMessage, head: Head, filter: Filter, outcom
     return insteadPart(refusedBytes(`is longer than ${SEARCHED_BYTES / 1024 / 1024} MiB`), outcome)
   } catch (error) {
     if (!(error instanceof Fault)) throw error
-    return insteadPart(refusedBytes('broke off'), { status: 'failed', code: 'ECONNRESET' })
+    return insteadPart(refusedBytes('broke off'), { status: 'unknown', code: 'ECONNRESET' })
   }
 }
 
@@ -214,7 +214,8 @@ function failurePart(failure: Fault): Part {
     { retry: 'after-change' },
   )
   const said = problem(status === 503 ? again : unsure, status)
-  return insteadPart(Buffer.concat([encodeHead(said), said.body]), { status: 'failed', code })
+  const outcome = { status: status === 503 ? 'failed' : 'unknown', code } as const
+  return insteadPart(Buffer.concat([encodeHead(said), said.body]), outcome)
 }
 
 function sentence(message: string): string {

@@ -135,7 +135,7 @@ export class Connection {
   reply(bytes: Uint8Array): Soon<void> {
     if (bytes.length === 0 || this.#client.destroyed) return
     gather(this.#client)
-    if (!this.#client.write(bytes)) return happensFirst(this.#client, 'drain', 'close')
+    if (!this.#client.write(bytes)) return happensFirst(this.#client, this.session.stopped, 'drain', 'close')
   }
 
   /** Stops and starts reading the target while answers of so many more bytes, or fewer, wait for a slow client. */
@@ -255,7 +255,7 @@ export class Connection {
   }
 
   async #nextLater(): Promise<Event | undefined> {
-    await happensFirst(this.#targetSocket, 'drain', 'close')
+    await happensFirst(this.#targetSocket, this.session.stopped, 'drain', 'close')
     return this.#incoming.next()
   }
 
@@ -297,13 +297,17 @@ function gather(socket: Socket): void {
   process.nextTick(() => socket.uncork())
 }
 
-function happensFirst(socket: Socket, ...events: readonly string[]): Promise<void> {
+/** The first of these events, or the end of the session. */
+function happensFirst(socket: Socket, stopped: AbortSignal, ...events: readonly string[]): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       for (const event of events) socket.off(event, done)
+      stopped.removeEventListener('abort', done)
       resolve()
     }
     for (const event of events) socket.once(event, done)
+    stopped.addEventListener('abort', done, { once: true })
+    if (stopped.aborted) done()
   })
 }
 

@@ -161,12 +161,18 @@ export class PostgresExchange implements Exchange {
 
   /** Of a batch, or of the next one if there is nothing to say of it. */
   #part({ frames, last }: Batch): Soon<Part | undefined> {
-    const outcome = last && this.operation?.stage === 'execute' ? this.#outcome : undefined
+    const outcome = last && this.operation?.stage === 'execute' ? this.#ended() : undefined
     if (frames.length === 0 && !outcome) return this.#nextPart()
     const { egress, target } = this.#connection
     const withholdsTexts = egress.withholdsTexts && !this.#harmless
     const part = new AnswerPart(frames, this.#columns, { ...egress, withholdsTexts }, outcome)
     return soon(target.catalog.learn(origins(frames, this.#columns)), () => part)
+  }
+
+  /** Of an answer that the end of the session has cut off nobody knows how it would have ended. */
+  #ended(): Outcome {
+    const cutOff = this.#outcome.status === 'skipped' && this.#connection.session.stopped.aborted
+    return cutOff ? { status: 'unknown' } : this.#outcome
   }
 
   reply(part: Masked): Soon<void> {

@@ -21,22 +21,27 @@ import { identityId } from '../../gateway/identity.ts'
 type PostgresGateway = Gateway<PostgresTarget, RoleCredential>
 
 /** What a connection is served with. */
-type Around = { readonly gateway: PostgresGateway; readonly cancels: Cancels; readonly admitted: () => void }
+type Around = {
+  readonly gateway: PostgresGateway
+  readonly cancels: Cancels
+  readonly handshakeMs: number
+  readonly admitted: () => void
+}
 
 /** From the first byte to a session, in ms. */
 const HANDSHAKE_MS = 20_000
 const CONNECT_MS = 10_000
 
 /** PostgreSQL, protocol 3 (https://www.postgresql.org/docs/18/protocol.html). */
-export function postgres(): Protocol<PostgresTarget, RoleCredential> {
-  const cancels = new Cancels()
-  return { name: 'postgres', serve: (client, gateway, admitted) => serve(client, { gateway, cancels, admitted }) }
+export function postgres({ handshakeMs = HANDSHAKE_MS } = {}): Protocol<PostgresTarget, RoleCredential> {
+  const own = { cancels: new Cancels(), handshakeMs }
+  return { name: 'postgres', serve: (client, gateway, admitted) => serve(client, { ...own, gateway, admitted }) }
 }
 
 /** Greet, identify, open the session, connect to the target, run, say good-bye. */
 async function serve(socket: Socket, around: Around): Promise<void> {
   const { gateway, cancels } = around
-  const deadline = AbortSignal.any([AbortSignal.timeout(HANDSHAKE_MS), gateway.draining])
+  const deadline = AbortSignal.any([AbortSignal.timeout(around.handshakeMs), gateway.draining])
   let client = socket
   try {
     const greeting = await greet(socket, gateway.tls, deadline)
