@@ -1,10 +1,10 @@
-import { createHash, type Hash } from 'node:crypto'
 import type { Lease } from '../grants/lease.ts'
 import type { Masker } from '../mask/masker.ts'
 import { operationEntry } from '../record/entry.ts'
 import type { Entry } from '../record/entry.ts'
+import { Kept } from '../record/kept.ts'
 import type { Address, GrantId, Identity, Operation, Refusal, SessionId } from './domain.ts'
-import { maskPart, type Exchange, type Masked, type Part } from './exchange.ts'
+import { maskPart, type Exchange, type Input, type Masked, type Part } from './exchange.ts'
 import { Fault } from './fault.ts'
 import type { Core } from './gateway.ts'
 import { decide, holdOperation, type Released } from './hold.ts'
@@ -30,8 +30,6 @@ export type Opening = {
 
 /** Exchanges sent whose answers are still to be read: how far *up* may run ahead of *down*. */
 const IN_FLIGHT = 256
-/** Bytes of one operation's masked answer that are kept whole in the log. */
-const ANSWER_KEPT = 256 * 1024
 
 type InFlight = { readonly exchange: Exchange; readonly refusal?: Refusal }
 
@@ -47,7 +45,8 @@ export class Session implements AsyncDisposable {
   readonly #inFlight = new Queue<InFlight>(IN_FLIGHT)
   readonly #stop = new AbortController()
   readonly #cancelExpiry: () => void
-  #answer: { operation?: string; bytes: number; hash?: Hash } = { bytes: 0 }
+  readonly #answers = new Kept()
+  readonly #inputs = new Kept()
   #held: AbortController | undefined
   #ended: Promise<void> | undefined
   #idle = true
@@ -84,7 +83,7 @@ export class Session implements AsyncDisposable {
   }
 
   /** Runs both loops until the client has no more to ask or the session is stopped. */
-  async run(exchanges: AsyncIterable<Exchange>): Promise<void> {
+  async run(exchanges: AsyncIterable<Exchange | Input>): Promise<void> {
     const stopped = new Promise<void>((resolve) => {
       this.stopped.addEventListener('abort', () => resolve(), { once: true })
     })
@@ -104,9 +103,14 @@ export class Session implements AsyncDisposable {
     this.stop(broken(error, protocol))
   }
 
-  async #up(exchanges: AsyncIterable<Exchange>): Promise<void> {
+  async #up(exchanges: AsyncIterable<Exchange | Input>): Promise<void> {
     for await (const exchange of exchanges) {
       this.#idle = false
+      if ('feeds' in exchange) {
+        await this.#feed(exchange)
+        if (this.stopped.aborted) return
+        continue
+      }
       const refusal = await this.#pass(exchange)
       if (!(await this.#inFlight.push({ exchange, refusal })) || this.stopped.aborted) return
     }
@@ -128,6 +132,14 @@ export class Session implements AsyncDisposable {
     }
     if (decision.verdict === 'deny') return this.#refuse(exchange, operation, decision)
     return this.#send(exchange, operation, decision)
+  }
+
+  /** Record, then send: more input of an operation that was decided on. What cannot be recorded ends the session. */
+  async #feed(input: Input): Promise<void> {
+    const { feeds, bytes, last } = input
+    const entry: Entry = { type: 'input', ...this.place(), operation: feeds.id, ...this.#inputs.keep(feeds.id, bytes) }
+    const stored = await this.core.recorder.append(entry, last && feeds.effect === 'final' ? 'synced' : 'written')
+    if (!this.stopped.aborted) input.send(permitFrom(stored))
   }
 
   async #send(exchange: Exchange, operation: Operation, released: Released): Promise<Refusal | undefined> {
@@ -177,19 +189,11 @@ export class Session implements AsyncDisposable {
 
   #answered(exchange: Exchange, part: Part, { bytes }: Masked): Entry {
     const operation = exchange.operation?.id
-    if (this.#answer.operation !== operation) this.#answer = { operation, bytes: 0 }
-    const answer = this.#answer
-    answer.bytes += bytes.length
-    if (answer.bytes > ANSWER_KEPT) answer.hash ??= createHash('sha256')
-    answer.hash?.update(bytes)
     return {
       type: 'answer',
       ...this.place(),
       operation,
-      size: bytes.length,
-      ...(answer.hash
-        ? { digest: answer.hash.copy().digest('hex') }
-        : { bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64') }),
+      ...this.#answers.keep(operation, bytes),
       outcome: part.outcome,
     }
   }

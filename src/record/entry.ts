@@ -83,6 +83,18 @@ export type Answered = InSession & {
   readonly outcome?: Outcome
 }
 
+/** A piece of an operation's input (rows of a COPY), exactly as it is sent to the target, stored before it is sent. */
+export type InputTaken = InSession & {
+  readonly type: 'input'
+  readonly operation: OperationId
+  /** Size in bytes of the piece. */
+  readonly size: number
+  /** Base64 of the wire bytes; absent once the operation's input is over the size kept whole. */
+  readonly bytes?: string
+  /** Rolling SHA-256 (hex) over the pieces of which `bytes` is absent, this one included. */
+  readonly digest?: string
+}
+
 export type Voted = InSession & {
   readonly type: 'vote'
   readonly operation: OperationId
@@ -157,6 +169,7 @@ export type Entry =
   | SessionRefused
   | OperationDecided
   | Answered
+  | InputTaken
   | Voted
   | SessionClosed
   | LeaseRevoked

@@ -5,6 +5,7 @@ import { refuse } from '../../gateway/refusals.ts'
 import type { Session } from '../../gateway/session.ts'
 import type { NameChange } from '../../sql/reader.ts'
 import { Answers } from './answers.ts'
+import { CopyIn } from './copy-in.ts'
 import type { Egress } from './egress.ts'
 import { encodeBind, encodeClose, encodeExecute, encodeFlush, encodeParse, encodeSync } from './encode.ts'
 import { FrameReader, type Frame } from './frames.ts'
@@ -57,6 +58,7 @@ export class Connection {
   /** A statement that changes names or columns has run in the transaction that is open. */
   changedSchema = false
   readonly meaning = new Meaning()
+  readonly copyIn = new CopyIn(() => this.session.stop(refuse('cancelled', 'The client went away.')))
   /** The target's own key for cancelling; no client ever sees it. */
   readonly backendKey: BackendKey
   readonly #client: Socket

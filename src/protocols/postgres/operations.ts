@@ -5,6 +5,7 @@ import { refuse } from '../../gateway/refusals.ts'
 import type { Reading, SessionName, Statement } from '../../sql/reader.ts'
 import type { Connection } from './connection.ts'
 import type { Portal, Prepared } from './portals.ts'
+import { copyObjection } from './copy-out.ts'
 import { creationObjection } from './creations.ts'
 import { digestOf } from './meaning.ts'
 import type { Proposal } from './names.ts'
@@ -24,7 +25,7 @@ export type Understood = {
 
 /** Reads a text against the target's catalog as it is now. */
 export async function understand(connection: Connection, text: string): Promise<Understood> {
-  const reading = await read(connection, text)
+  const reading = await readFresh(connection, text)
   if ('objection' in reading) return unreadable(connection.target.resource, text, reading)
   return followed(connection, await resolve(connection, text, reading.statements))
 }
@@ -34,6 +35,16 @@ function followed(connection: Connection, understood: Understood): Understood {
   const changes = [...understood.statements, ...understood.used].flatMap(({ nameChanges }) => nameChanges)
   if (changes.length > 0) connection.nameChanges = [...connection.nameChanges, ...changes]
   return understood
+}
+
+/** Rows of a COPY carry no origin that would be masked: its names are resolved by a catalog of this moment. */
+async function readFresh(connection: Connection, text: string): Promise<Reading> {
+  const reading = await read(connection, text)
+  const hides = connection.session.opening.hidden.length > 0
+  if ('objection' in reading || !hides || !reading.statements.some(({ copy }) => copy?.direction === 'out'))
+    return reading
+  connection.target.catalog.expire()
+  return read(connection, text)
 }
 
 function read({ target, session, meaning, nameChanges }: Connection, text: string): Promise<Reading> {
@@ -81,7 +92,8 @@ async function resolve(connection: Connection, text: string, statements: readonl
     text,
     statements,
     touches,
-    objection: objection ?? creationObjection(connection.target, touches),
+    objection:
+      objection ?? creationObjection(connection.target, touches) ?? copyObjection(connection.target, statements),
     used: inner,
     usedTexts: used.map((prepared) => textOf(prepared)),
     proposals,

@@ -1,8 +1,9 @@
-import type { Exchange } from '../../gateway/exchange.ts'
+import type { Exchange, Input } from '../../gateway/exchange.ts'
 import { Fault } from '../../gateway/fault.ts'
 import { refuse } from '../../gateway/refusals.ts'
 import type { Result } from './answers.ts'
 import type { Connection } from './connection.ts'
+import { readInput } from './copy-in.ts'
 import type { Portal } from './portals.ts'
 import { encodeDescribe } from './encode.ts'
 import { PostgresExchange, type Making, type Outgoing } from './exchanges.ts'
@@ -29,7 +30,7 @@ const KEPT = 500
  * The client's messages, in order, as exchanges. Bind and Describe of a portal are kept back for the Execute they
  * belong to, so that an operation that has to wait has sent nothing yet.
  */
-export async function* readExchanges(connection: Connection): AsyncGenerator<Exchange> {
+export async function* readExchanges(connection: Connection): AsyncGenerator<Exchange | Input> {
   let kept: Outgoing[] = []
   const flush = (): Exchange => {
     const harmlessTexts = !kept.some(({ sent }) => sent === 'Sync')
@@ -37,13 +38,16 @@ export async function* readExchanges(connection: Connection): AsyncGenerator<Exc
     kept = []
     return exchange
   }
-  for await (const { from, frame } of connection.incoming()) {
+  for await (const { from, frame, more = [] } of connection.incoming()) {
     if (from === 'target') {
       yield unsolicited(connection, frame)
       continue
     }
     const name = frontendName(frame.type)
     if (connection.skipping && name !== 'Sync') continue
+    if (connection.copyIn.forbids(name))
+      throw new Fault('protocol', `a client sends nothing but the rows of its COPY, and not ${name ?? frame.type}`)
+    if (connection.copyIn.ignores(name)) continue
     switch (name) {
       case 'Query':
         if (kept.length > 0 || connection.unsettled.messages > 0) throw mixed()
@@ -82,13 +86,17 @@ export async function* readExchanges(connection: Connection): AsyncGenerator<Exc
         break
       case 'CopyData':
       case 'CopyDone':
-      case 'CopyFail':
-        break // outside a COPY the server ignores them too
+      case 'CopyFail': {
+        const input = await readInput(connection, [frame, ...more])
+        if (input) yield input
+        break
+      }
       default:
         throw new Fault('protocol', `a client does not send ${name ?? frame.type} here`)
     }
     if (kept.length >= KEPT) yield flush()
   }
+  connection.copyIn.leave()
 }
 
 /** A message the target sent of its own accord goes the same way as every answer: masked, recorded, replied. */
@@ -256,11 +264,12 @@ function facts({
   statements,
   used,
   usedTexts,
-}: Understood): Pick<Making, 'explainable' | 'harmlessTexts' | 'controlsTransaction'> {
+}: Understood): Pick<Making, 'explainable' | 'harmlessTexts' | 'controlsTransaction' | 'copies'> {
   const all = [...statements, ...used]
   return {
     harmlessTexts: all.every(({ effect, touchesHidden }) => effect === 'none' && !touchesHidden),
     explainable: statements.length === 1 && usedTexts.length === 0 && statements[0]!.explainable,
+    copies: all.flatMap(({ copy }) => copy ?? []),
     controlsTransaction: statements.some(({ transaction }) => transaction !== undefined),
   }
 }
