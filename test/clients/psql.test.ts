@@ -195,7 +195,10 @@ describe('psql', { skip: WITHOUT_PSQL }, () => {
     ])
       given.type(line)
     const { output } = await given.end()
-    assert.equal(output.match(/ERROR: {2}42501: customers\.email is masked for you, and COPY has no masks\./g)?.length, 2)
+    assert.equal(
+      output.match(/ERROR: {2}42501: customers\.email is masked for you, and COPY has no masks\./g)?.length,
+      2,
+    )
     assert.match(output, /ERROR: {2}42501: .* \(rule no-unbounded-writes\)/)
     assert.match(output, /^1$/m)
     assert.doesNotMatch(output, /ada@|4111/)
