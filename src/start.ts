@@ -143,7 +143,10 @@ async function openState(
     key: loadLogKey(config.data),
     clock,
     onCheckpoint: output.checkpoint,
-    onStored: (seq, at, entry) => void index.note(entry, seq, at).catch(note),
+    onStored: (seq, at, entry) => {
+      const noted = index.note(entry, seq, at)
+      if (noted instanceof Promise) noted.catch(note)
+    },
   })
   starting.use(recorder)
   return { store, replica, index, recorder }

@@ -1,6 +1,7 @@
 import type { Masker } from '../mask/masker.ts'
 import type { Operation, Preview, Refusal } from './domain.ts'
 import type { Permit } from './permit.ts'
+import type { Soon, Source } from './source.ts'
 
 /** How an operation ended at the target. */
 export type Outcome = {
@@ -71,9 +72,9 @@ export interface Exchange {
   /** Instead of `send` when refused: makes the target fail too wherever the client will believe it did. */
   fail(session: Permit): void
   /** What comes back, unmasked, in order. The last part of an operation carries its outcome. */
-  answer(): AsyncIterable<Part>
+  answer(): Source<Part>
   /** To the client; awaiting it is the backpressure. */
-  reply(part: Masked): Promise<void>
+  reply(part: Masked): Soon<void>
   /** In the protocol's own words; the connection stays usable. */
   refuse(refusal: Refusal): Promise<void>
 }

@@ -8,8 +8,9 @@ import { Fault } from './fault.ts'
 import type { Core } from './gateway.ts'
 import type { Permit } from './permit.ts'
 import { Session, type Opening } from './session.ts'
+import type { Source } from './source.ts'
 
-function openSession(append: () => Promise<unknown> = async () => ({ seq: 1 })): Session {
+function openSession(append: (...args: never) => Promise<unknown> = async () => ({ seq: 1 })): Session {
   const core = {
     clock: systemClock,
     recorder: { append, checkpoint: async () => undefined },
@@ -29,9 +30,12 @@ function openSession(append: () => Promise<unknown> = async () => ({ seq: 1 })):
   return new Session(core, opening, { record: 1 } as Permit)
 }
 
-// oxlint-disable-next-line require-yield
-async function* failing(error: Error): AsyncGenerator<Exchange> {
-  throw error
+function failing(error: Error): Source<Exchange> {
+  return {
+    next: async () => {
+      throw error
+    },
+  }
 }
 
 describe('a session whose protocol fails', () => {
@@ -50,13 +54,14 @@ describe('a session whose protocol fails', () => {
 
 describe('input of an operation', () => {
   const feeding = (send: Input['send'], effect: Operation['effect'] = 'final'): Input => ({
-    feeds: { id: 'op_1', effect } as Operation,
+    feeds: { id: 'op_1', effect } as Pick<Operation, 'id' | 'effect'> as Operation,
     bytes: Buffer.from('row'),
     last: true,
     send,
   })
-  async function* one(input: Input): AsyncGenerator<Input> {
-    yield input
+  const one = (input: Input): Source<Input> => {
+    const inputs = [input]
+    return { next: () => inputs.shift() }
   }
 
   it('is stored before it is sent, and on disk when it takes effect with it', async () => {
@@ -65,13 +70,13 @@ describe('input of an operation', () => {
       ['revocable', 'written'],
     ] as const) {
       const trail: unknown[] = []
-      const append = async (...[{ type }, how]: readonly unknown[] & [{ type: string }, string]): Promise<unknown> => {
+      const append = async ({ type }: { readonly type: string }, how: string): Promise<unknown> => {
         if (type !== 'input') return { seq: 8 }
         await new Promise(setImmediate)
         trail.push(how)
         return { seq: 7 }
       }
-      await using session = openSession(append as () => Promise<unknown>)
+      await using session = openSession(append)
       await session.run(one(feeding(({ record }) => void trail.push(record), effect)))
       assert.deepEqual(trail, [durability, 7])
     }

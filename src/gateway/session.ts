@@ -12,6 +12,7 @@ import { permitFrom, type Permit } from './permit.ts'
 import { Queue } from './queue.ts'
 import { refuse, unrecordable } from './refusals.ts'
 import { identityId } from './identity.ts'
+import type { Source } from './source.ts'
 
 /** Everything a session is opened with. */
 export type Opening = {
@@ -83,12 +84,14 @@ export class Session implements AsyncDisposable {
   }
 
   /** Runs both loops until the client has no more to ask or the session is stopped. */
-  async run(exchanges: AsyncIterable<Exchange | Input>): Promise<void> {
+  async run(exchanges: Source<Exchange | Input>): Promise<void> {
     const stopped = new Promise<void>((resolve) => {
       this.stopped.addEventListener('abort', () => resolve(), { once: true })
     })
     const up = this.#up(exchanges).catch((error: unknown) => this.#broke(error, 'unreadable'))
-    const down = this.#down().catch((error: unknown) => this.#broke(error, 'unavailable'))
+    const down = this.#down()
+      .catch((error: unknown) => this.#broke(error, 'unavailable'))
+      .finally(() => this.#inFlight.leave())
     try {
       await Promise.race([Promise.all([up, down]), stopped])
     } finally {
@@ -103,8 +106,8 @@ export class Session implements AsyncDisposable {
     this.stop(broken(error, protocol))
   }
 
-  async #up(exchanges: AsyncIterable<Exchange | Input>): Promise<void> {
-    for await (const exchange of exchanges) {
+  async #up(exchanges: Source<Exchange | Input>): Promise<void> {
+    for (let exchange = await exchanges.next(); exchange; exchange = await exchanges.next()) {
       this.#idle = false
       if ('feeds' in exchange) {
         await this.#feed(exchange)
@@ -173,21 +176,27 @@ export class Session implements AsyncDisposable {
   }
 
   async #down(): Promise<void> {
-    for await (const { exchange, refusal } of this.#inFlight) {
+    for (let next = await this.#inFlight.next(); next; next = await this.#inFlight.next()) {
+      const { exchange, refusal } = next
       if (refusal) await exchange.refuse(refusal)
-      else for await (const part of exchange.answer()) await this.#reply(exchange, part)
+      else await this.#answer(exchange)
       if (this.stopped.aborted) return
     }
+  }
+
+  async #answer(exchange: Exchange): Promise<void> {
+    const parts = exchange.answer()
+    for (let part = await parts.next(); part; part = await parts.next()) await this.#reply(exchange, part)
   }
 
   /** Mask, record, reply: the client never has what the log has not. */
   async #reply(exchange: Exchange, part: Part): Promise<void> {
     const answer = maskPart(part, this.opening.masker)
-    if (!part.bookkeeping || part.outcome) await this.record(this.#answered(exchange, part, answer))
+    if (!part.bookkeeping || part.outcome) await this.record(this.#answerEntry(exchange, part, answer))
     if (!this.stopped.aborted) await exchange.reply(answer)
   }
 
-  #answered(exchange: Exchange, part: Part, { bytes }: Masked): Entry {
+  #answerEntry(exchange: Exchange, part: Part, { bytes }: Masked): Entry {
     const operation = exchange.operation?.id
     return {
       type: 'answer',

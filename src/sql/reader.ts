@@ -1,4 +1,5 @@
 import type { Effect, Refusal, Touch } from '../gateway/domain.ts'
+import type { Soon } from '../gateway/source.ts'
 import type { Catalog } from './catalog.ts'
 
 /** How a statement uses the names that live in a session: prepared statements and cursors share them with the wire. */
@@ -80,7 +81,7 @@ export type ReadRequest = {
 
 /** Reads SQL text. Never throws for a bad text; rejects with Fault `parser` only when it is disposed. */
 export interface SqlReader extends AsyncDisposable {
-  read(request: ReadRequest): Promise<Reading>
+  read(request: ReadRequest): Soon<Reading>
   /** Makes `catalog` the one that `target`'s names are resolved against from now on. */
   learn(target: string, catalog: Catalog): void
 }

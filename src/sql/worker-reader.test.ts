@@ -10,7 +10,7 @@ const reader = startSqlReader({ timeoutMs: 10_000 })
 reader.learn('clinic', CLINIC)
 after(() => reader[Symbol.asyncDispose]())
 
-function read(text: string, hidden: readonly string[] = ['pii'], by = reader): Promise<Reading> {
+async function read(text: string, hidden: readonly string[] = ['pii'], by = reader): Promise<Reading> {
   return by.read({ text, target: 'clinic', searchPath: ['public'], hidden })
 }
 

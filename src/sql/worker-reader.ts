@@ -30,10 +30,10 @@ export function startSqlReader(options: SqlReaderOptions = {}): SqlReader {
   return {
     read(request) {
       const objection = checkText(request.text, maxTextBytes) ?? checkCatalog(request, catalogs)
-      if (objection !== undefined) return Promise.resolve(objection)
-      if (request.text === '') return Promise.resolve({ statements: [] })
+      if (objection !== undefined) return objection
+      if (request.text === '') return { statements: [] }
       const known = cache.find(cacheKey(request, catalogs))
-      return known === undefined ? queue.read(request) : Promise.resolve(known)
+      return known ?? queue.read(request)
     },
     learn(target, catalog) {
       catalogs.set(target, catalog)

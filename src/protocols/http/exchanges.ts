@@ -6,6 +6,7 @@ import { Fault } from '../../gateway/fault.ts'
 import type { Permit } from '../../gateway/permit.ts'
 import { refuse } from '../../gateway/refusals.ts'
 import type { Session } from '../../gateway/session.ts'
+import { sourceOf, type Source } from '../../gateway/source.ts'
 import { readBody } from '../../http/body.ts'
 import { endToEnd, fieldsOf, type Fields } from '../../http/fields.ts'
 import { firstEvent } from '../../http/first-event.ts'
@@ -89,7 +90,11 @@ export class HttpExchange implements Exchange {
     answerRefusal(response, refusal, { ticket, close })
   }
 
-  async *answer(): AsyncGenerator<Part> {
+  answer(): Source<Part> {
+    return sourceOf(this.#whole())
+  }
+
+  async *#whole(): AsyncGenerator<Part> {
     const received = await this.#received!
     if ('answer' in received) yield* this.#parts(received.answer)
     else yield failurePart(received.failure)

@@ -47,7 +47,7 @@ const ANSWERS: Record<Sent, { readonly within: readonly BackendName[]; readonly 
 }
 
 /** Messages that may come at any time and belong to nothing that was sent. */
-const ASYNCHRONOUS: readonly BackendName[] = ['NoticeResponse', 'ParameterStatus', 'NotificationResponse']
+const ASYNCHRONOUS: ReadonlySet<BackendName> = new Set(['NoticeResponse', 'ParameterStatus', 'NotificationResponse'])
 
 /**
  * Which answer belongs to what was sent. The target answers in order; after an error in the extended protocol it ignores
@@ -110,15 +110,16 @@ export class Answers {
     const head = this.#queue[0]
     if (name === undefined) throw new Fault('protocol', `the target sent a message of unknown type ${frame.type}`)
     if (name === 'ErrorResponse') return this.#error(frame)
-    if (ASYNCHRONOUS.includes(name)) return head?.frame ? head.frame(frame) : this.#unsolicited(frame)
+    if (ASYNCHRONOUS.has(name)) return head?.frame ? head.frame(frame) : this.#unsolicited(frame)
     if (!head) throw new Fault('protocol', `the target sent ${name} and nothing was asked`)
     const { within, ends } = ANSWERS[head.sent]
-    if (!within.includes(name) && !ends.includes(name) && !(head.copies === true && COPY.includes(name)))
+    const isLast = ends.includes(name)
+    if (!isLast && !within.includes(name) && !(head.copies === true && COPY.includes(name)))
       throw new Fault('protocol', `the target answered ${head.sent} by ${name}`)
     head.frame?.(frame)
     if (name === 'ReadyForQuery') this.#ready(frame)
     if (name === 'CopyInResponse') this.#ignoreSyncs()
-    if (ends.includes(name)) this.#shift('done')
+    if (isLast) this.#shift('done')
     if (name === 'ReadyForQuery') this.#settled(this.#status)
   }
 

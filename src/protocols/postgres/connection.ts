@@ -3,14 +3,16 @@ import { Fault } from '../../gateway/fault.ts'
 import type { Permit } from '../../gateway/permit.ts'
 import { refuse } from '../../gateway/refusals.ts'
 import type { Session } from '../../gateway/session.ts'
+import type { Soon } from '../../gateway/source.ts'
 import type { NameChange } from '../../sql/reader.ts'
 import { Answers } from './answers.ts'
 import { CopyIn } from './copy-in.ts'
 import type { Egress } from './egress.ts'
 import { encodeBind, encodeClose, encodeExecute, encodeFlush, encodeParse, encodeSync } from './encode.ts'
+import type { Outgoing } from './exchanges.ts'
 import { FrameReader, type Frame } from './frames.ts'
 import { Incoming, type Event } from './incoming.ts'
-import { BACKEND } from './message-types.ts'
+import { BACKEND, FRONTEND } from './message-types.ts'
 import type { BackendKey, Bind } from './messages-client.ts'
 import { decodeParameterStatus, type TransactionStatus } from './messages-target.ts'
 import { Meaning } from './meaning.ts'
@@ -116,11 +118,13 @@ export class Connection {
   }
 
   /** The client's next message, or the target's; in order. */
-  async *incoming(): AsyncGenerator<Event> {
-    for await (const event of this.#incoming) {
-      await this.#targetTakes()
-      yield event
-    }
+  next(): Soon<Event | undefined> {
+    return this.#targetTakes ? this.#incoming.next() : this.#nextLater()
+  }
+
+  /** The Sync that the client sent behind what was read last, if it is here already. */
+  takeSync(): Frame | undefined {
+    return this.#incoming.takeIf(FRONTEND.Sync)
   }
 
   /** The only way to the target. */
@@ -129,12 +133,11 @@ export class Connection {
     this.#targetSocket.write(bytes)
   }
 
-  /** The only way to the client; resolves when it may take more. */
-  async reply(bytes: Uint8Array): Promise<void> {
+  /** The only way to the client; a promise where it has to take something before there can be more. */
+  reply(bytes: Uint8Array): Soon<void> {
     if (bytes.length === 0 || this.#client.destroyed) return
     gather(this.#client)
-    if (this.#client.write(bytes)) return
-    await happensFirst(this.#client, 'drain', 'close')
+    if (!this.#client.write(bytes)) return happensFirst(this.#client, 'drain', 'close')
   }
 
   /** Stops and starts reading the target while answers of so many more bytes, or fewer, wait for a slow client. */
@@ -172,6 +175,12 @@ export class Connection {
     this.settle()
     this.write(permit, encodeSync())
     return promise
+  }
+
+  /** More of the same batch goes out. `operation`: it runs one. */
+  sent(messages: readonly Outgoing[], operation: boolean): void {
+    for (const { sent } of messages) if (sent) this.unsettled.messages++
+    if (operation) this.unsettled.operations++
   }
 
   /** A Sync or Query goes out: what is sent next belongs to a new batch. */
@@ -242,11 +251,14 @@ export class Connection {
     })
   }
 
-  /** Resolves when the target has taken most of what was sent to it, or is gone. */
-  async #targetTakes(): Promise<void> {
-    const socket = this.#targetSocket
-    if (socket.writableLength < FULL_BYTES || socket.destroyed) return
-    await happensFirst(socket, 'drain', 'close')
+  /** True when the target has taken most of what was sent to it, or is gone. */
+  get #targetTakes(): boolean {
+    return this.#targetSocket.writableLength < FULL_BYTES || this.#targetSocket.destroyed
+  }
+
+  async #nextLater(): Promise<Event | undefined> {
+    await happensFirst(this.#targetSocket, 'drain', 'close')
+    return this.#incoming.next()
   }
 
   /** Outside a transaction no portal lives on, only cursors do that were declared WITH HOLD. */

@@ -4,6 +4,7 @@ import type { Connection } from './connection.ts'
 import type { Frame } from './frames.ts'
 import { FRONTEND, type FrontendName } from './message-types.ts'
 import { decodeCopyFail } from './messages-client.ts'
+import { joined } from './pieces.ts'
 
 /** What a client may send while the target takes input; the server itself ends the connection at any other message. */
 const COPYING: ReadonlySet<FrontendName | undefined> = new Set(['CopyData', 'CopyDone', 'CopyFail', 'Sync', 'Flush'])
@@ -72,7 +73,7 @@ export async function readInput(connection: Connection, frames: readonly Frame[]
   if (feeds === undefined) return undefined
   const last = frames.some(isEnd)
   if (last) copyIn.close()
-  const bytes = Buffer.concat(frames.map((frame) => frame.bytes))
+  const bytes = joined(frames.map((frame) => frame.bytes))
   return { feeds, bytes, last, send: (permit) => connection.write(permit, bytes) }
 }
 

@@ -13,6 +13,7 @@ import {
   type RowField,
 } from './messages-target.ts'
 import { backendName, type BackendName } from './message-types.ts'
+import { joined } from './pieces.ts'
 import { maskDataRow, planRow, type ClassesOf, type RowPlan } from './rows.ts'
 
 /** What the filter has to know of the session. */
@@ -70,7 +71,7 @@ export class AnswerPart implements Part {
   }
 
   mask(masker: Masker): Uint8Array {
-    return Buffer.concat(this.#frames.map((frame) => this.#message(frame, masker)))
+    return joined(this.#frames.map((frame) => this.#message(frame, masker)))
   }
 
   #message(frame: Frame, masker: Masker): Buffer {
@@ -116,7 +117,7 @@ export class AnswerPart implements Part {
   #endCopy(frame: Frame, masker: Masker): Buffer {
     const rest = this.#copy().end(masker)
     this.#columns.copy = undefined
-    return Buffer.concat([rest, frame.bytes])
+    return joined([rest, frame.bytes])
   }
 
   #fields(): readonly RowField[] {

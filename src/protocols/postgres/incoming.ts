@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { Fault } from '../../gateway/fault.ts'
 import { Queue } from '../../gateway/queue.ts'
+import { soon, type Soon, type Source } from '../../gateway/source.ts'
 import type { Frame } from './frames.ts'
 import { FRONTEND } from './message-types.ts'
 
@@ -19,7 +20,7 @@ const FULL_BYTES = 1 << 20
 const MOST_UNASKED = 16 << 20
 
 /** What waits to be read, in order and bounded: by no longer reading the client, or by giving the target up. */
-export class Incoming implements AsyncIterable<Event> {
+export class Incoming implements Source<Event> {
   readonly #events = new Queue<Event>(Infinity)
   readonly #client: Socket
   /** Of the client's. */
@@ -66,24 +67,30 @@ export class Incoming implements AsyncIterable<Event> {
   }
 
   /** Ends with the client's Terminate, or once closed. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Event> {
-    for await (const event of this.#events) {
-      this.#taken(event)
-      if (event.from === 'client' && event.frame.type === FRONTEND.Terminate) return
-      yield event
-    }
+  next(): Soon<Event | undefined> {
+    return soon(this.#events.next(), (event) => event && this.#taken(event))
   }
 
-  #taken(event: Event): void {
+  /** The client's next message if it is of this type and there already. */
+  takeIf(type: number): Frame | undefined {
+    const event = this.#events.peek()
+    if (event?.from !== 'client' || event.frame.type !== type) return undefined
+    void this.#events.next()
+    this.#taken(event)
+    return event.frame
+  }
+
+  #taken(event: Event): Event | undefined {
     const { from, frame, more = [] } = event
     if (event === this.#copying) this.#copying = undefined
     if (from === 'target') {
       this.#unasked -= frame.bytes.length
-      return
+      return event
     }
     this.#unread.messages -= 1 + more.length
     this.#unread.bytes -= more.reduce((sum, { bytes }) => sum + bytes.length, frame.bytes.length)
     const { messages, bytes: unread } = this.#unread
     if (messages <= FULL / 2 && unread <= FULL_BYTES / 2 && this.#client.isPaused()) this.#client.resume()
+    return frame.type === FRONTEND.Terminate ? undefined : event
   }
 }
