@@ -81,6 +81,7 @@ export type ReadRequest = {
 
 /** Reads SQL text. Never throws for a bad text; rejects with Fault `parser` only when it is disposed. */
 export interface SqlReader extends AsyncDisposable {
+  /** At once when the reading is known, or the text is refused without it. */
   read(request: ReadRequest): Soon<Reading>
   /** Makes `catalog` the one that `target`'s names are resolved against from now on. */
   learn(target: string, catalog: Catalog): void

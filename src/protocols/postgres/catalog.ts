@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Clock } from '../../gateway/clock.ts'
 import { Fault } from '../../gateway/fault.ts'
 import type { Soon } from '../../gateway/source.ts'
 import type { Catalog, CatalogColumn, CatalogRelation } from '../../sql/catalog.ts'
+import { versionsOf } from './catalog-versions.ts'
 
 /** Runs SQL on a connection of the gateway's own, whose search_path is pg_catalog alone. */
 export type CatalogQuery = (sql: string) => Promise<readonly Readonly<Record<string, unknown>>[]>
@@ -107,8 +107,7 @@ export async function readCatalog(query: CatalogQuery, sensitive: Sensitive): Pr
   const classified = classify(answer.relations, sensitive)
   const relations = answer.relations.map((row) => relationOf(row, classified))
   const content = { relations, functions: answer.functions ?? [], operators: answer.operators ?? [] }
-  const version = createHash('sha256').update(JSON.stringify(content)).digest('hex')
-  return { catalog: { version, ...content }, missing: classified.missing }
+  return { catalog: { ...versionsOf(content), ...content }, missing: classified.missing }
 }
 
 async function ask(query: CatalogQuery): Promise<z.infer<typeof Answer>> {
