@@ -35,6 +35,19 @@ export function maskPart(part: Part, masker: Masker): Masked {
   return { bytes: part.mask(masker) } as Masked
 }
 
+/**
+ * More input of an operation that was decided on and sent (rows of a COPY, the body of a request): recorded, then sent.
+ * What answers it is part of the operation's answer.
+ */
+export interface Input {
+  readonly feeds: Operation
+  /** Exactly as it goes to the target. */
+  readonly bytes: Uint8Array
+  /** True when nothing follows: the operation may take effect. */
+  readonly last: boolean
+  send(permit: Permit): void
+}
+
 /** What the client is told while its operation is held. */
 export type Waiting = { readonly message: string; readonly refusal: Refusal }
 

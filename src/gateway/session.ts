@@ -1,10 +1,10 @@
-import { createHash, type Hash } from 'node:crypto'
 import type { Lease } from '../grants/lease.ts'
 import type { Masker } from '../mask/masker.ts'
 import { operationEntry } from '../record/entry.ts'
 import type { Entry } from '../record/entry.ts'
+import { Kept } from '../record/kept.ts'
 import type { Address, GrantId, Identity, Operation, Refusal, SessionId } from './domain.ts'
-import { maskPart, type Exchange, type Masked, type Part } from './exchange.ts'
+import { maskPart, type Exchange, type Input, type Masked, type Part } from './exchange.ts'
 import { Fault } from './fault.ts'
 import type { Core } from './gateway.ts'
 import { decide, holdOperation, type Released } from './hold.ts'
@@ -31,8 +31,6 @@ export type Opening = {
 
 /** Exchanges sent whose answers are still to be read: how far *up* may run ahead of *down*. */
 const IN_FLIGHT = 256
-/** Bytes of one operation's masked answer that are kept whole in the log. */
-const ANSWER_KEPT = 256 * 1024
 
 type InFlight = { readonly exchange: Exchange; readonly refusal?: Refusal }
 
@@ -48,7 +46,8 @@ export class Session implements AsyncDisposable {
   readonly #inFlight = new Queue<InFlight>(IN_FLIGHT)
   readonly #stop = new AbortController()
   readonly #cancelExpiry: () => void
-  #answered: { operation?: string; bytes: number; hash?: Hash } = { bytes: 0 }
+  readonly #answers = new Kept()
+  readonly #inputs = new Kept()
   #held: AbortController | undefined
   #ended: Promise<void> | undefined
   #loops: Promise<unknown> = Promise.resolve()
@@ -86,7 +85,7 @@ export class Session implements AsyncDisposable {
   }
 
   /** Runs both loops until the client has no more to ask or the session is stopped. */
-  async run(exchanges: Source<Exchange>): Promise<void> {
+  async run(exchanges: Source<Exchange | Input>): Promise<void> {
     const stopped = new Promise<void>((resolve) => {
       this.stopped.addEventListener('abort', () => resolve(), { once: true })
     })
@@ -109,9 +108,14 @@ export class Session implements AsyncDisposable {
     this.stop(broken(error, protocol))
   }
 
-  async #up(exchanges: Source<Exchange>): Promise<void> {
+  async #up(exchanges: Source<Exchange | Input>): Promise<void> {
     for (let exchange = await exchanges.next(); exchange; exchange = await exchanges.next()) {
       this.#idle = false
+      if ('feeds' in exchange) {
+        await this.#feed(exchange)
+        if (this.stopped.aborted) return
+        continue
+      }
       const refusal = await this.#pass(exchange)
       if (!(await this.#inFlight.push({ exchange, refusal })) || this.stopped.aborted) return
     }
@@ -133,6 +137,14 @@ export class Session implements AsyncDisposable {
     }
     if (decision.verdict === 'deny') return this.#refuse(exchange, operation, decision)
     return this.#send(exchange, operation, decision)
+  }
+
+  /** Record, then send: more input of an operation that was decided on. What cannot be recorded ends the session. */
+  async #feed(input: Input): Promise<void> {
+    const { feeds, bytes, last } = input
+    const entry: Entry = { type: 'input', ...this.place(), operation: feeds.id, ...this.#inputs.keep(feeds.id, bytes) }
+    const stored = await this.core.recorder.append(entry, last && feeds.effect === 'final' ? 'synced' : 'written')
+    if (!this.stopped.aborted) input.send(permitFrom(stored))
   }
 
   async #send(exchange: Exchange, operation: Operation, released: Released): Promise<Refusal | undefined> {
@@ -187,19 +199,11 @@ export class Session implements AsyncDisposable {
 
   #answerEntry(exchange: Exchange, part: Part, { bytes }: Masked): Entry {
     const operation = exchange.operation?.id
-    if (this.#answered.operation !== operation) this.#answered = { operation, bytes: 0 }
-    const answer = this.#answered
-    answer.bytes += bytes.length
-    if (answer.bytes > ANSWER_KEPT) answer.hash ??= createHash('sha256')
-    answer.hash?.update(bytes)
     return {
       type: 'answer',
       ...this.place(),
       operation,
-      size: bytes.length,
-      ...(answer.hash
-        ? { digest: answer.hash.copy().digest('hex') }
-        : { bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64') }),
+      ...this.#answers.keep(operation, bytes),
       outcome: part.outcome,
     }
   }

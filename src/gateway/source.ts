@@ -2,8 +2,8 @@
 export type Soon<T> = T | Promise<T>
 
 /** Goes on with a value, now if it is there. */
-export function soon<T, Next>(value: Soon<T>, next: (value: T) => Soon<Next>): Soon<Next> {
-  return value instanceof Promise ? value.then(next) : next(value)
+export function soon<T, Next>(value: Soon<T>, use: (value: T) => Soon<Next>): Soon<Next> {
+  return value instanceof Promise ? value.then(use) : use(value)
 }
 
 /** Values one after another, for one reader who asks for one at a time. `undefined` is the end. */

@@ -134,7 +134,13 @@ function isTooLong(members: string): boolean {
   return members.length * 3 > most && Buffer.byteLength(members) > most
 }
 
-const NEEDS_ROOM: ReadonlySet<Entry['type']> = new Set(['session.opened', 'session.refused', 'operation', 'answer'])
+const NEEDS_ROOM: ReadonlySet<Entry['type']> = new Set([
+  'session.opened',
+  'session.refused',
+  'operation',
+  'input',
+  'answer',
+])
 
 /** The last bytes of a disk are kept for what says how something that already runs ends. */
 function watchSpace({ dir, files, clock, reserveBytes }: QueueOptions): () => boolean {

@@ -20,14 +20,22 @@ export type Result = 'done' | 'failed' | 'skipped'
 
 export type Expectation = {
   readonly sent: Sent
+  /** There is a COPY in it. */
+  readonly copies?: boolean
   /** Sees every frame of the answer, in order. */
   readonly frame?: (frame: Frame) => void
   readonly done?: (result: Result) => void
 }
 
+/** Of a COPY. */
+const COPY: readonly BackendName[] = ['CopyInResponse', 'CopyOutResponse', 'CopyData', 'CopyDone']
+
 /** Which messages may answer what; the ones in `ends` are the last of their answer. */
 const ANSWERS: Record<Sent, { readonly within: readonly BackendName[]; readonly ends: readonly BackendName[] }> = {
-  Query: { within: ['RowDescription', 'DataRow', 'CommandComplete', 'EmptyQueryResponse'], ends: ['ReadyForQuery'] },
+  Query: {
+    within: ['RowDescription', 'DataRow', 'CommandComplete', 'EmptyQueryResponse'],
+    ends: ['ReadyForQuery'],
+  },
   Parse: { within: [], ends: ['ParseComplete'] },
   Bind: { within: [], ends: ['BindComplete'] },
   DescribeStatement: { within: ['ParameterDescription'], ends: ['RowDescription', 'NoData'] },
@@ -106,9 +114,11 @@ export class Answers {
     if (!head) throw new Fault('protocol', `the target sent ${name} and nothing was asked`)
     const { within, ends } = ANSWERS[head.sent]
     const isLast = ends.includes(name)
-    if (!isLast && !within.includes(name)) throw new Fault('protocol', `the target answered ${head.sent} by ${name}`)
+    if (!isLast && !within.includes(name) && !(head.copies === true && COPY.includes(name)))
+      throw new Fault('protocol', `the target answered ${head.sent} by ${name}`)
     head.frame?.(frame)
     if (name === 'ReadyForQuery') this.#ready(frame)
+    if (name === 'CopyInResponse') this.#ignoreSyncs()
     if (isLast) this.#shift('done')
     if (name === 'ReadyForQuery') this.#settled(this.#status)
   }
@@ -117,6 +127,11 @@ export class Answers {
     this.#status = decodeReadyForQuery(frame)
     this.#lastBatchFailed = this.#failed
     this.#failed = false
+  }
+
+  /** A Sync that the target reads while it takes input is never answered: one that was sent before it asked for any. */
+  #ignoreSyncs(): void {
+    while (this.#queue[1]?.sent === 'Sync') this.#queue.splice(1, 1)[0]!.done?.('skipped')
   }
 
   #error(frame: Frame): void {

@@ -6,6 +6,7 @@ import type { Session } from '../../gateway/session.ts'
 import type { Soon } from '../../gateway/source.ts'
 import type { NameChange } from '../../sql/reader.ts'
 import { Answers } from './answers.ts'
+import { CopyIn } from './copy-in.ts'
 import type { Egress } from './egress.ts'
 import { encodeBind, encodeClose, encodeExecute, encodeFlush, encodeParse, encodeSync } from './encode.ts'
 import type { Outgoing } from './exchanges.ts'
@@ -59,6 +60,7 @@ export class Connection {
   /** A statement that changes names or columns has run in the transaction that is open. */
   changedSchema = false
   readonly meaning = new Meaning()
+  readonly copyIn = new CopyIn(() => this.session.stop(refuse('cancelled', 'The client went away.')))
   /** The target's own key for cancelling; no client ever sees it. */
   readonly backendKey: BackendKey
   readonly #client: Socket

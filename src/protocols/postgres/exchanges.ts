@@ -1,11 +1,13 @@
 import type { Operation, Preview, Refusal } from '../../gateway/domain.ts'
 import type { Exchange, Masked, Outcome, Part, Pause, Waiting } from '../../gateway/exchange.ts'
+import { Fault } from '../../gateway/fault.ts'
 import type { Permit } from '../../gateway/permit.ts'
 import { soon, type Soon, type Source } from '../../gateway/source.ts'
 import type { Expectation, Sent } from './answers.ts'
 import type { Connection } from './connection.ts'
 import type { Portal } from './portals.ts'
 import { AnswerPart, type Columns } from './egress.ts'
+import type { CopyForm } from '../../sql/reader.ts'
 import { encodeReadyForQuery } from './encode.ts'
 import type { Frame } from './frames.ts'
 import { Inbox, type Batch } from './inbox.ts'
@@ -58,6 +60,8 @@ export class PostgresExchange implements Exchange {
   readonly #columns: Columns
   #outcome: Outcome = { status: 'skipped' }
   #completed = 0
+  /** COPYs whose input the target has asked for. */
+  #fed = 0
   /** Something before it failed: the client hears nothing of this one. */
   #gone = false
   /** Resolves to whether the target failed because of it; absent when nothing of it reached the target. */
@@ -69,7 +73,7 @@ export class PostgresExchange implements Exchange {
     this.operation = making.operation
     this.#connection = connection
     this.#making = making
-    this.#columns = { inline: making.style === 'simple' }
+    this.#columns = { inline: making.style === 'simple', copies: this.#copies('out') }
     this.#inbox = new Inbox(connection.waiting, making.received)
   }
 
@@ -182,6 +186,7 @@ export class PostgresExchange implements Exchange {
   #watch(message: Outgoing): Partial<Expectation> {
     const { portal } = this.#making
     return {
+      copies: (this.#making.sense?.copies ?? []).length > 0,
       frame: (frame) => {
         message.frame?.(frame)
         this.#note(frame)
@@ -197,6 +202,7 @@ export class PostgresExchange implements Exchange {
   #note(frame: Frame): void {
     const failed = this.#outcome.status === 'failed'
     if (frame.type === BACKEND.DataRow && this.#making.portal) this.#columns.fields ??= this.#making.portal.fields
+    this.#noteInput(frame)
     if (frame.type === BACKEND.CommandComplete) {
       this.#making.completed?.(this.#completed++)
       this.#outcome = { status: 'done', rows: decodeCommandComplete(frame).rows }
@@ -205,6 +211,28 @@ export class PostgresExchange implements Exchange {
     } else if (frame.type === BACKEND.EmptyQueryResponse || frame.type === BACKEND.PortalSuspended) {
       this.#outcome = { status: 'done' }
     }
+  }
+
+  #copies(direction: CopyForm['direction']): CopyForm[] {
+    return (this.#making.sense?.copies ?? []).filter((copy) => copy.direction === direction)
+  }
+
+  /** Follows the target into copy-in mode and out of it. */
+  #noteInput({ type }: Frame): void {
+    const { copyIn } = this.#connection
+    if (type === BACKEND.ErrorResponse || type === BACKEND.CommandComplete) copyIn.close()
+    if (type !== BACKEND.CopyInResponse) return
+    if (this.#fed++ >= this.#copies('in').length)
+      throw new Fault('protocol', 'the target asked for input that nobody has')
+    if (this.#making.style === 'extended') this.#reopenBatch()
+    copyIn.open(this.operation!)
+  }
+
+  /** A Sync that was sent behind it has ended no batch: the target has ignored it. */
+  #reopenBatch(): void {
+    const { unsettled } = this.#connection
+    unsettled.messages ||= 1
+    unsettled.operations ||= 1
   }
 }
 

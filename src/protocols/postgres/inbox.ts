@@ -29,6 +29,7 @@ export class Inbox {
     this.#open++
     return {
       sent,
+      copies: also.copies,
       frame: (frame) => {
         also.frame?.(frame)
         if (!hidden) this.put(frame)

@@ -6,7 +6,12 @@ import type { Frame } from './frames.ts'
 import { FRONTEND } from './message-types.ts'
 
 /** What comes in: a message of the client's, or one that the target sent of its own accord. */
-export type Event = { readonly from: 'client' | 'target'; readonly frame: Frame }
+export type Event = {
+  readonly from: 'client' | 'target'
+  readonly frame: Frame
+  /** Of CopyData: those behind it that came in before it was read. */
+  readonly more?: Frame[]
+}
 
 /** Client messages waiting to be read above which the client's socket is not read further; and bytes. */
 const FULL = 1_000
@@ -23,6 +28,8 @@ export class Incoming implements Source<Event> {
   /** Bytes of the target's. */
   #unasked = 0
   #terminated = false
+  /** The CopyData that came in last, as long as it waits and nothing came behind it. */
+  #copying: Event | undefined
 
   constructor(client: Socket) {
     this.#client = client
@@ -34,7 +41,8 @@ export class Incoming implements Source<Event> {
   }
 
   fromClient(frame: Frame): void {
-    this.#events.pushNow({ from: 'client', frame })
+    if (this.#copying && frame.type === FRONTEND.CopyData) this.#copying.more!.push(frame)
+    else this.#push({ from: 'client', frame, ...(frame.type === FRONTEND.CopyData && { more: [] }) })
     if (frame.type === FRONTEND.Terminate) this.#terminated = true
     this.#unread.messages++
     this.#unread.bytes += frame.bytes.length
@@ -45,7 +53,12 @@ export class Incoming implements Source<Event> {
   fromTarget(frame: Frame): void {
     this.#unasked += frame.bytes.length
     if (this.#unasked > MOST_UNASKED) throw new Fault('target', 'the target sends more unasked than the client reads')
-    this.#events.pushNow({ from: 'target', frame })
+    this.#push({ from: 'target', frame })
+  }
+
+  #push(event: Event): void {
+    this.#copying = event.more && event
+    this.#events.pushNow(event)
   }
 
   /** Nothing more comes; what waits is still read. */
@@ -68,13 +81,14 @@ export class Incoming implements Source<Event> {
   }
 
   #taken(event: Event): Event | undefined {
-    const { from, frame } = event
+    const { from, frame, more = [] } = event
+    if (event === this.#copying) this.#copying = undefined
     if (from === 'target') {
       this.#unasked -= frame.bytes.length
       return event
     }
-    this.#unread.messages--
-    this.#unread.bytes -= frame.bytes.length
+    this.#unread.messages -= 1 + more.length
+    this.#unread.bytes -= more.reduce((sum, { bytes }) => sum + bytes.length, frame.bytes.length)
     const { messages, bytes: unread } = this.#unread
     if (messages <= FULL / 2 && unread <= FULL_BYTES / 2 && this.#client.isPaused()) this.#client.resume()
     return frame.type === FRONTEND.Terminate ? undefined : event

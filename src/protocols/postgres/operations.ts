@@ -6,6 +6,7 @@ import { soon, type Soon } from '../../gateway/source.ts'
 import type { Reading, SessionName, Statement } from '../../sql/reader.ts'
 import type { Connection } from './connection.ts'
 import type { Portal, Prepared } from './portals.ts'
+import { copyObjection } from './copy-out.ts'
 import { creationObjection } from './creations.ts'
 import { digestOf } from './meaning.ts'
 import type { Proposal } from './names.ts'
@@ -21,7 +22,7 @@ export type Understood = Sense & {
 
 /** Reads a text against the target's catalog as it is now. */
 export function understand(connection: Connection, text: string): Soon<Understood> {
-  return soon(read(connection, text), (reading) => {
+  return soon(readFresh(connection, text), (reading) => {
     if ('objection' in reading) return unreadable(connection.target.resource, text, reading)
     if (reading.statements.some(({ uses }) => uses)) return resolved(connection, text, reading.statements)
     return followed(connection, { ...plainSense(connection.target, reading), text, proposals: [] })
@@ -42,10 +43,25 @@ function plainSense(target: PostgresTarget, reading: Extract<Reading, { statemen
   const found =
     objection && touches.length === 0
       ? { ...untold(target.resource), objection }
-      : { statements, touches, objection: objection ?? creationObjection(target, touches), used: [], usedTexts: [] }
+      : {
+          statements,
+          touches,
+          objection: objection ?? ownObjection(target, touches, statements),
+          used: [],
+          usedTexts: [],
+        }
   const sense = senseOf(found)
   target.senses.set(reading, sense)
   return sense
+}
+
+/** What this target does not allow, whatever the policy says. */
+function ownObjection(
+  target: PostgresTarget,
+  touches: readonly Touch[],
+  statements: readonly Statement[],
+): Refusal | undefined {
+  return creationObjection(target, touches) ?? copyObjection(target, statements)
 }
 
 function followed(connection: Connection, understood: Understood): Understood {
@@ -53,6 +69,17 @@ function followed(connection: Connection, understood: Understood): Understood {
   const { nameChanges } = understood
   if (nameChanges.length > 0) connection.nameChanges = [...connection.nameChanges, ...nameChanges]
   return understood
+}
+
+/** Rows of a COPY carry no origin that would be masked: its names are resolved by a catalog of this moment. */
+function readFresh(connection: Connection, text: string): Soon<Reading> {
+  return soon(read(connection, text), (reading) => {
+    const hides = connection.session.opening.hidden.length > 0
+    if ('objection' in reading || !hides || !reading.statements.some(({ copy }) => copy?.direction === 'out'))
+      return reading
+    connection.target.catalog.expire()
+    return read(connection, text)
+  })
 }
 
 function read({ target, session, meaning, nameChanges }: Connection, text: string): Soon<Reading> {
@@ -96,7 +123,7 @@ async function resolve(connection: Connection, text: string, statements: readonl
   const sense = senseOf({
     statements,
     touches,
-    objection: objection ?? creationObjection(connection.target, touches),
+    objection: objection ?? ownObjection(connection.target, touches, statements),
     used: inner,
     usedTexts: used.map((prepared) => textOf(prepared)),
   })

@@ -1,9 +1,10 @@
-import type { Exchange } from '../../gateway/exchange.ts'
+import type { Exchange, Input } from '../../gateway/exchange.ts'
 import { Fault } from '../../gateway/fault.ts'
 import { refuse } from '../../gateway/refusals.ts'
 import { soon, type Soon, type Source } from '../../gateway/source.ts'
 import type { Result } from './answers.ts'
 import type { Connection } from './connection.ts'
+import { readInput } from './copy-in.ts'
 import type { Portal, Prepared } from './portals.ts'
 import { encodeDescribe } from './encode.ts'
 import { PostgresExchange, type Outgoing } from './exchanges.ts'
@@ -29,10 +30,10 @@ import { look, operationOf, understand, understandPrepared, unreadable, type Und
 const KEPT = 500
 
 /**
- * The client's messages, in order, as exchanges. Bind and Describe of a portal are kept back for the Execute they
+ * The client's messages, in order, as exchanges, and as input of those that run. Bind and Describe of a portal are kept back for the Execute they
  * belong to, so that an operation that has to wait has sent nothing yet.
  */
-export class Reading implements Source<Exchange> {
+export class Reading implements Source<Exchange | Input> {
   readonly #connection: Connection
   #kept: Outgoing[] = []
   /** A message before which what was kept had to go out: it is read now. */
@@ -43,17 +44,22 @@ export class Reading implements Source<Exchange> {
   }
 
   /** Reads messages until they make an exchange. */
-  next(): Soon<Exchange | undefined> {
+  next(): Soon<Exchange | Input | undefined> {
     for (;;) {
       const event = this.#nextEvent()
-      if (event instanceof Promise) return event.then((event) => event && this.#goOn(this.#read(event)))
-      if (!event) return undefined
+      if (event instanceof Promise) return event.then((event) => (event ? this.#goOn(this.#read(event)) : this.#end()))
+      if (!event) return this.#end()
       const exchange = this.#read(event)
       if (exchange) return this.#goOn(exchange)
     }
   }
 
-  #goOn(exchange: Soon<Exchange | undefined>): Soon<Exchange | undefined> {
+  /** A target that waits for input waits in vain. */
+  #end(): undefined {
+    this.#connection.copyIn.leave()
+  }
+
+  #goOn(exchange: Soon<Exchange | Input | undefined>): Soon<Exchange | Input | undefined> {
     return soon(exchange, (exchange) => exchange ?? this.next())
   }
 
@@ -64,12 +70,15 @@ export class Reading implements Source<Exchange> {
   }
 
   /** The exchange that a message completes, if it does. */
-  #read(event: Event): Soon<Exchange | undefined> {
+  #read(event: Event): Soon<Exchange | Input | undefined> {
     const connection = this.#connection
-    const { from, frame } = event
+    const { from, frame, more = [] } = event
     if (from === 'target') return unsolicited(connection, frame)
     const name = frontendName(frame.type)
     if (connection.skipping && name !== 'Sync') return undefined
+    if (connection.copyIn.forbids(name))
+      throw new Fault('protocol', `a client sends nothing but the rows of its COPY, and not ${name ?? frame.type}`)
+    if (connection.copyIn.ignores(name)) return undefined
     switch (name) {
       case 'Query':
         this.#refuseMixing()
@@ -97,7 +106,7 @@ export class Reading implements Source<Exchange> {
       case 'CopyData':
       case 'CopyDone':
       case 'CopyFail':
-        return undefined // outside a COPY the server ignores them too
+        return readInput(connection, [frame, ...more])
       default:
         throw new Fault('protocol', `a client does not send ${name ?? frame.type} here`)
     }

@@ -1,5 +1,5 @@
 import type { Effect, Refusal, Touch } from '../../gateway/domain.ts'
-import type { NameChange, Statement } from '../../sql/reader.ts'
+import type { CopyForm, NameChange, Statement } from '../../sql/reader.ts'
 
 /** What a text was found to do, in parts. */
 export type Found = {
@@ -20,6 +20,8 @@ export type Sense = Found & {
   readonly harmlessTexts: boolean
   /** EXPLAIN may be asked of its text. */
   readonly explainable: boolean
+  /** Its COPYs, in the order in which the target comes to them. */
+  readonly copies: readonly CopyForm[]
   /** Its statements may open or end a transaction. */
   readonly controlsTransaction: boolean
   readonly changesSearchPath: boolean
@@ -45,6 +47,7 @@ export function senseOf(found: Found): Sense {
     effectInBlock: strongest(all.map(effectInBlock)),
     harmlessTexts: all.every(({ effect, touchesHidden }) => effect === 'none' && !touchesHidden),
     explainable: statements.length === 1 && usedTexts.length === 0 && statements[0]!.explainable,
+    copies: all.flatMap(({ copy }) => copy ?? []),
     controlsTransaction: statements.some(({ transaction }) => transaction !== undefined),
     changesSearchPath: all.some(({ changesSearchPath }) => changesSearchPath),
     mayChangeSettings: touches.some(mayChangeSettings),
