@@ -21,6 +21,7 @@ import { voteEntry } from './record/entry.ts'
 import { loadLogKey } from './record/key.ts'
 import { openRecorder } from './record/open-recorder.ts'
 import type { Recorder } from './record/recorder.ts'
+import { watchedRecorder } from './record/watched-recorder.ts'
 import { startReplica } from './store/replicas.ts'
 import { sessionsIndex, type SessionsIndex } from './store/sessions-index.ts'
 import { openStore, type Store } from './store/store.ts'
@@ -137,7 +138,7 @@ async function openState(
   const index = sessionsIndex(store, replica)
   starting.defer(() => index.flush())
   const note = (error: unknown): void => output.warn(`the index of sessions is behind the log: ${String(error)}`)
-  const recorder = await openRecorder({
+  const log = await openRecorder({
     dir: join(config.data, 'log'),
     installation: store.installation,
     replica,
@@ -146,7 +147,7 @@ async function openState(
     onCheckpoint: output.checkpoint,
     onStored: (seq, at, entry) => void index.note(entry, seq, at).catch(note),
   })
-  starting.use(recorder)
+  const recorder = starting.use(watchedRecorder(log, clock, output.warn))
   return { store, replica, index, recorder }
 }
 
