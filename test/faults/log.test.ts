@@ -6,9 +6,8 @@ import { after, afterEach, before, describe, it } from 'node:test'
 import type { Client } from 'pg'
 import { query } from '../client-messages.ts'
 import { rawConnect } from '../raw-client.ts'
-import { within } from '../waiting.ts'
 import { startSaboteur, type Saboteur } from './saboteur.ts'
-import { limitFiles, memoryOf, startScene, told, type Scene } from './scene.ts'
+import { limitFiles, memoryOf, startScene, told, type Scene, within } from './scene.ts'
 
 const UNRECORDABLE = {
   severity: 'ERROR',
@@ -124,7 +123,8 @@ describe('a log that cannot be written', () => {
     assert.equal((await told(scene.connect())).refusal, 'unrecordable')
     const { length } = await scene.records()
     await client.end()
-    const ended = async (): Promise<readonly string[]> => (await scene.records()).slice(length).flatMap(({ type }) => (type === 'checkpoint' ? [] : [type]))
+    const ended = async (): Promise<readonly string[]> =>
+      (await scene.records()).slice(length).flatMap(({ type }) => (type === 'checkpoint' ? [] : [type]))
     await within('its end is recorded', async () => (await ended()).includes('session.closed'))
     assert.deepEqual(await ended(), ['lease.revoked', 'session.closed'])
     await rm(ballast())

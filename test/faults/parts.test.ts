@@ -5,8 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { after, afterEach, before, describe, it } from 'node:test'
 import type { Client } from 'pg'
 import type { Refusal } from '../../src/gateway/domain.ts'
-import { within } from '../waiting.ts'
-import { limitFiles, startScene, told, type Scene } from './scene.ts'
+import { limitFiles, startScene, told, type Scene, within } from './scene.ts'
 
 const update = (id: number): string => `UPDATE orders SET total = 0 WHERE id = ${id}`
 

@@ -14,7 +14,7 @@ import { verifyLog } from '../../src/record/verify.ts'
 import { openStore } from '../../src/store/store.ts'
 import { connectTo, serve, type Serving } from '../command.ts'
 import { ADMIN_PASSWORD, startShop, type Shop, type ShopOptions } from '../shop.ts'
-import { SLEEPERS, within } from '../waiting.ts'
+import { SLEEPERS, within as withinTime } from '../waiting.ts'
 import { startMiddleman, type Middleman } from './middleman.ts'
 
 /** A gateway that is a process of its own, with somebody between it and a real PostgreSQL that writes down what it runs. */
@@ -56,6 +56,7 @@ export type SceneOptions = ShopOptions & {
 
 /** Roles of sessions are revoked, or revoked later by the sweep, within this time in ms. */
 const REVOKED_MS = 20_000
+const PATIENCE_MS = 8_000
 
 export async function startScene({ environment = {}, prepare, ...options }: SceneOptions = {}): Promise<Scene> {
   await using starting = new AsyncDisposableStack()
@@ -153,6 +154,11 @@ async function api(
     body: body && JSON.stringify(body),
   })
   return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+}
+
+/** Looks until it is so; fails when it is not within 8 s, whatever else the machine has to do. */
+export function within(what: string, isSo: () => Promise<boolean>, ms = PATIENCE_MS): Promise<void> {
+  return withinTime(what, isSo, ms)
 }
 
 /** The error as the client has it, and the refusal in its DETAIL. */

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, it } from 'node:test'
 import type { Client } from 'pg'
-import { within } from '../waiting.ts'
-import { memoryOf, startScene, told, vanish, type Scene } from './scene.ts'
+import { memoryOf, startScene, told, vanish, type Scene, within } from './scene.ts'
 
 const GONE = { severity: 'FATAL', code: 'SP004', refusal: 'unavailable' }
 const SECRET = 'ada@example.com'
@@ -156,8 +155,8 @@ describe('a target that fails', () => {
     answer.catch(() => undefined)
     await within('it runs', async () => (await running()).length === 1)
     vanish(client)
-    await within('it is cancelled', async () => (await running()).length === 0, 2_000)
-    await within('the role is gone', async () => (await scene.shop.roles()).length === 0, 2_000)
+    await within('it is cancelled', async () => (await running()).length === 0)
+    await within('the role is gone', async () => (await scene.shop.roles()).length === 0)
     await within('it is recorded', async () => (await reasons()).at(-1) === 'The client went away.')
     await works()
   })
