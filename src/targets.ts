@@ -50,8 +50,9 @@ export function openTargets(
     const database = openDatabase({ url: settings.url, login: loginOf(settings), tls: tlsOf(settings) })
     databases.push(database)
     const catalog = catalogSource({ query: database.query, sensitive: settings.sensitive, clock: parts.clock })
-    const leases = watched(name, leasesOf(name, settings, parts), parts.warn)
-    postgres.set(name, postgresTarget({ name, config: settings, leases, catalog, reader }))
+    const leases = leasesOf(name, settings, parts)
+    const made = postgresTarget({ name, config: settings, leases, catalog, reader })
+    postgres.set(name, { ...made, leases: watched(name, made.leases, parts.warn) })
   }
   return {
     postgres,

@@ -10,7 +10,7 @@ import type { Core } from './gateway.ts'
 import { decide, holdOperation, type Released } from './hold.ts'
 import { permitFrom, type Permit } from './permit.ts'
 import { Queue } from './queue.ts'
-import { refuse, unrecordable } from './refusals.ts'
+import { grantEnded, refuse, unrecordable } from './refusals.ts'
 import { identityId } from './identity.ts'
 import type { Source } from './source.ts'
 
@@ -237,11 +237,13 @@ export class Session implements AsyncDisposable {
 
   #expireLater(): () => void {
     const alive = new AbortController()
-    const hint = 'Connect again, with a fresh token if this one has expired.'
-    const ended = refuse('grant', 'The grant of this session has ended.', [{ do: 'change', hint }])
+    const { clock } = this.core
+    const { expiresAt } = this.opening
+    const end = clock.monotonic() + expiresAt - clock.now()
+    const left = (): number => Math.min(expiresAt - clock.now(), end - clock.monotonic())
     const expire = async (): Promise<void> => {
-      await this.core.clock.sleep(this.opening.expiresAt - this.core.clock.now(), alive.signal)
-      if (!alive.signal.aborted) this.stop(ended)
+      while (left() > 0 && !alive.signal.aborted) await clock.sleep(Math.min(left(), EXPIRY_LOOK_MS), alive.signal)
+      if (!alive.signal.aborted) this.stop(grantEnded())
     }
     void expire()
     return () => alive.abort()
@@ -285,6 +287,8 @@ export class Session implements AsyncDisposable {
   }
 }
 
+/** The wall clock can jump while a session sleeps until its end: it looks this often, in ms. */
+const EXPIRY_LOOK_MS = 1_000
 /** How long a draining session may still work, in ms. */
 const DRAIN_MS = 10_000
 /** How long what was under way may take to be given up once the session has ended, in ms. */
