@@ -121,7 +121,13 @@ export function startQueue(options: QueueOptions): Queue {
   return { append, appendLast, appended: () => appended, close: () => void (closed = true), isClosed: () => closed }
 }
 
-const NEEDS_ROOM: ReadonlySet<Entry['type']> = new Set(['session.opened', 'session.refused', 'operation', 'answer'])
+const NEEDS_ROOM: ReadonlySet<Entry['type']> = new Set([
+  'session.opened',
+  'session.refused',
+  'operation',
+  'preview',
+  'answer',
+])
 
 /** The last bytes of a disk are kept for what says how something that already runs ends. */
 function watchSpace({ dir, files, clock, reserveBytes }: QueueOptions): () => boolean {
