@@ -15,8 +15,9 @@ describe(`a gateway ended at a random moment under pgbench, ${ROUNDS} times (CRA
   let rounds: readonly Round[] = []
   before(async () => void (rounds = await runRounds(ROUNDS, SEED)), { timeout: SLOWEST_MS })
 
-  const all = <T>(found: (round: Round) => readonly T[]): readonly string[] =>
-    rounds.flatMap((round, number) => found(round).map((one) => `round ${number} (${round.blow}): ${String(one)}`))
+  const all = (found: (round: Round) => readonly string[]): readonly string[] =>
+    rounds.flatMap((round, number) => found(round).map((one) => `round ${number} (${round.blow}): ${one}`))
+  const total = (): number => rounds.reduce((sum, round) => sum + round.ran.length, 0)
   const blows = (blow: Round['blow']): readonly Round[] => rounds.filter((round) => round.blow === blow)
   const ran = (isSo: (statement: Ran) => boolean): boolean => rounds.some((round) => round.ran.some(isSo))
 
@@ -25,7 +26,7 @@ describe(`a gateway ended at a random moment under pgbench, ${ROUNDS} times (CRA
       all(({ missing }) => missing),
       [],
     )
-    test.diagnostic(`${rounds.reduce((sum, round) => sum + round.ran.length, 0)} statements and Parses compared`)
+    test.diagnostic(`${total()} statements and Parses compared`)
   })
 
   it('had nothing take effect at the target that is not on the disk, whatever a power cut takes', () => {
@@ -65,10 +66,7 @@ describe(`a gateway ended at a random moment under pgbench, ${ROUNDS} times (CRA
   })
 
   it('was really hit: amid statements of every kind, inside a write, with bytes to lose', () => {
-    assert.deepEqual(
-      all((round) => (round.ran.length > 20 ? [] : [`${round.ran.length} statements`])),
-      [],
-    )
+    assert.ok(total() > 30 * ROUNDS)
     assert.ok(ran(({ stage, name }) => stage === 'execute' && name === undefined))
     assert.ok(ran(({ stage, name }) => stage === 'execute' && name?.startsWith('<unnamed>') === true))
     assert.ok(ran(({ name, parameters }) => name?.startsWith('P_') === true && parameters.length === 3))
