@@ -66,8 +66,8 @@ export interface Exchange {
   readonly operation?: Operation
   /** Before a hold waits: closes what the preparation of this operation opened at the target. */
   pause(session: Permit): Promise<Pause>
-  /** Measured at the target for the approver, while the target is idle. */
-  preview(session: Permit): Promise<Preview>
+  /** Measured at the target for the approver, while the target is idle; `permitted` before anything is sent for it. */
+  preview(permitted: () => Promise<Permit>): Promise<Preview>
   /** Tells the client that its operation waits. Nothing before it is unanswered. */
   notify(waiting: Waiting): void
   /** To the target; does not wait. */

@@ -68,6 +68,14 @@ export type OperationDecided = InSession & {
   readonly approval?: { readonly id: ApprovalId; readonly by: readonly string[] }
 }
 
+/** A held operation whose rows the target is about to be asked to estimate, stored before it is asked. */
+export type Previewed = InSession & {
+  readonly type: 'preview'
+  readonly operation: OperationId
+  readonly text: string
+  readonly parameters?: readonly (string | null)[]
+}
+
 /** A masked piece of an answer, as the client gets it, stored before the client has it. */
 export type Answered = InSession & {
   readonly type: 'answer'
@@ -168,6 +176,7 @@ export type Entry =
   | SessionOpened
   | SessionRefused
   | OperationDecided
+  | Previewed
   | Answered
   | InputTaken
   | Voted

@@ -139,6 +139,7 @@ const NEEDS_ROOM: ReadonlySet<Entry['type']> = new Set([
   'session.refused',
   'operation',
   'input',
+  'preview',
   'answer',
 ])
 

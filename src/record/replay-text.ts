@@ -23,6 +23,8 @@ function describe(step: ReplayStep): Lines {
     }
     case 'operation':
       return describeOperation(step)
+    case 'preview':
+      return [`${step.operation} is previewed: how many rows would it touch?`, ...statementOf(step)]
     case 'answer':
       return describeAnswer(step)
     case 'input':
@@ -47,10 +49,14 @@ function describeOperation(step: OperationDecided): Lines {
   const approved = approval ? `, approval ${approval.id}${by}` : ''
   return [
     `${operation} ${DECIDED[decision]}${how}${approved}${stage === 'prepare' ? ' (prepared only)' : ''}`,
-    ...step.text.split('\n').map((line) => `| ${line}`),
-    ...(step.parameters ? [`parameters: ${step.parameters.map((value) => JSON.stringify(value)).join(', ')}`] : []),
+    ...statementOf(step),
     ...(refusal ? [`refused (${refusal.code}): ${refusal.message}`] : []),
   ]
+}
+
+function statementOf({ text, parameters }: Pick<OperationDecided, 'text' | 'parameters'>): readonly string[] {
+  const bound = parameters?.map((value) => JSON.stringify(value)).join(', ')
+  return [...text.split('\n').map((line) => `| ${line}`), ...present(parameters && `parameters: ${bound}`)]
 }
 
 function describeAnswer(step: ReplayedAnswer): Lines {

@@ -94,9 +94,9 @@ export class PostgresExchange implements Exchange {
     return portal?.bind !== undefined && !messages.some(({ bytes }) => bytes === portal.bind)
   }
 
-  async preview(session: Permit): Promise<Preview> {
+  async preview(permitted: () => Promise<Permit>): Promise<Preview> {
     if (!this.#making.sense?.explainable) return { note: 'The planner gives no estimate for this kind of statement.' }
-    return estimateRows(this.#connection, session, this.operation!.text, this.#making.portal?.bind)
+    return estimateRows(this.#connection, await permitted(), this.operation!.text, this.#making.portal?.bind)
   }
 
   notify({ message, refusal }: Waiting): void {
