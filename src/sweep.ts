@@ -10,14 +10,14 @@ type Swept = { readonly name: string; readonly leases: LeaseSource<unknown> }
 
 /** Revokes what crashed gateways of this installation left at the targets: now, and then every so often. */
 export function sweepOrphans(
-  targets: readonly Swept[],
+  targets: () => readonly Swept[],
   recorder: Recorder,
   clock: Clock,
   { everyMs, warn }: { readonly everyMs: number; readonly warn: (line: string) => void },
 ): Sweeping {
   const stop = new AbortController()
   const sweep = async (): Promise<void> => {
-    await Promise.all(targets.map((target) => sweepOne(target, recorder, warn)))
+    await Promise.all(targets().map((target) => sweepOne(target, recorder, warn)))
   }
   const first = sweep()
   const going = (async () => {
