@@ -97,7 +97,11 @@ export function changedParts(before: InForce, next: InForce, targets: readonly s
 type Named = { readonly name: string }
 
 /** Names of what is in one of two lists only, or in both with another value. */
-function differing<T extends Named>(one: readonly T[], other: readonly T[], value: (of: T) => unknown): readonly string[] {
+function differing<T extends Named>(
+  one: readonly T[],
+  other: readonly T[],
+  value: (of: T) => unknown,
+): readonly string[] {
   const names = new Set([...one, ...other].map(({ name }) => name))
   return [...names].filter((name) => {
     const [a, b] = [one, other].map((list) => list.find((each) => each.name === name))

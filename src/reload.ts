@@ -133,7 +133,10 @@ async function readOnce({ inForce, foundation, http }: ReloadingParts): Promise<
 }
 
 /** Recorded first: what cannot be recorded does not come into force. What changed. */
-async function apply({ inForce, enforce, registry, append }: ReloadingParts, next: InForce): Promise<readonly string[]> {
+async function apply(
+  { inForce, enforce, registry, append }: ReloadingParts,
+  next: InForce,
+): Promise<readonly string[]> {
   await using change = registry.prepare(next.config.targets)
   const changed = changedParts(inForce(), next, change.changed)
   await append({ type: 'config.reloaded', policy: next.policy.hash, changed })

@@ -46,7 +46,7 @@ export function createReview({ live, inForce, registry }: Reviewing): Review {
       const settings = registry.madeFrom(target)
       if (settings) openedOn.set(session, settings)
       const since = inForce() === under ? undefined : (rules(session) ?? shutOut(session, registry, inForce()))
-      end(session, basis(session) ?? since)
+      end(session, basis(session) ?? since ?? replaced(session, target, registry))
     },
     changed: () => {
       for (const session of live.values()) end(session, basis(session) ?? rules(session))
@@ -87,6 +87,12 @@ function masked(hidden: readonly string[], { settings }: TargetSettings): unknow
 /** A column is text already; the steps of a JSON path are names, numbers and one symbol. */
 function placeText(place: string | JsonPath): string {
   return JSON.stringify(place, (_, step: unknown) => (typeof step === 'symbol' ? { any: true } : step))
+}
+
+/** Who was being let in when the target was replaced may have got nothing that it can be reached with. */
+function replaced({ opening }: Session, target: object, registry: Registry): Refusal | undefined {
+  if (registry.find(opening.target)?.target === target) return undefined
+  return refuse('unavailable', `Target ${opening.target} has just been changed.`, AGAIN)
 }
 
 /** Whoever was being let in while `connect` was taken away from them. */

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { AdminGroups } from './admin/access.ts'
 import { createAdmin } from './admin/admin.ts'
 import { serveAdmin } from './admin/serve-admin.ts'
 import { createApprovals } from './approvals/create-approvals.ts'
@@ -9,7 +10,7 @@ import { allowance } from './gateway/allowance.ts'
 import { watchFiles } from './config/watch.ts'
 import type { ServerTls } from './gateway/certificate.ts'
 import { systemClock, type Clock } from './gateway/clock.ts'
-import type { SessionId } from './gateway/domain.ts'
+import type { Refusal, SessionId } from './gateway/domain.ts'
 import { openSession, type Core, type Gateway } from './gateway/gateway.ts'
 import { listen, type Listener, type Serve } from './gateway/listener.ts'
 import type { Protocol, Target } from './gateway/protocol.ts'
@@ -18,12 +19,12 @@ import { openLocalTokens } from './identity/local-tokens.ts'
 import { startPolicyEngine } from './policy/load-policies.ts'
 import { http } from './protocols/http/http.ts'
 import { postgres } from './protocols/postgres/postgres.ts'
-import { firstInForce, type InForce } from './in-force.ts'
+import { firstInForce, type Foundation, type InForce } from './in-force.ts'
 import { voteEntry } from './record/entry.ts'
 import { loadLogKey } from './record/key.ts'
 import { openRecorder } from './record/open-recorder.ts'
 import type { Recorder } from './record/recorder.ts'
-import { openRegistry } from './registry.ts'
+import { openRegistry, type Registry } from './registry.ts'
 import { createReloading, type Reloading, type ReloadStatus } from './reload.ts'
 import { createReview, type Review } from './review.ts'
 import { startReplica } from './store/replicas.ts'
@@ -75,34 +76,16 @@ export async function startGateway(file: string, output: Output, clock: Clock = 
   await using starting = new AsyncDisposableStack()
   const { config, reads } = await openConfig(file, PROTOCOLS)
   const state = await openState(config, clock, output, starting)
-  const { installation } = state.store
-  const local = await openLocalTokens({ dataDir: config.data, installation, clock })
-  const foundation = { cedar: startPolicyEngine(), local, clock }
-  const ruling: Ruling = { inForce: await firstInForce(config, foundation) }
+  const { foundation, ruling } = await openRuling(config, state.store.installation, clock)
   const admin = await listenLater('admin', config.listen.admin.at, output)
   starting.defer(() => admin.listener.close(0))
   const url = config.url ?? `http://${admin.listener.host}:${admin.listener.port}`
   const core = openCore(ruling, state, clock, url)
-  const isLive = (session: SessionId): boolean => core.live.has(session)
-  const registry = starting.use(openRegistry({ installation, clock, isLive, warn: output.warn }))
-  registry.prepare(config.targets).make()
-  const sweeping = starting.use(
-    sweepOrphans(registry.all, state.recorder, clock, { everyMs: SWEEP_MS, warn: output.warn }),
-  )
-  await sweeping.first
-  await state.index.closeOrphans([state.replica], clock.now())
+  const registry = await openTargets(config, core, state, output, starting)
 
-  const draining = new AbortController()
   const review = createReview({ live: core.live, inForce: () => ruling.inForce, registry })
-  const base = { core, ruling, review, draining: draining.signal }
-  const door = await listenLater('postgres', config.listen.postgres.at, output)
-  starting.defer(() => door.listener.close(0))
-  door.serve(serving(postgres(), registry.postgres, base))
-  const httpAt = config.listen.http?.at ?? (registry.http.size > 0 ? HTTP_AT : undefined)
-  const httpDoor = httpAt && (await listenLater('http', httpAt, output))
-  starting.defer(() => httpDoor?.listener.close(0))
-  httpDoor?.serve(serving(http(), registry.http, base))
-  const doors = [door.listener, ...(httpDoor ? [httpDoor.listener] : [])]
+  const draining = new AbortController()
+  const doors = await openDoors({ core, ruling, review, registry, draining: draining.signal }, output, starting)
   const reloading = await createReloading({
     foundation,
     inForce: () => ruling.inForce,
@@ -111,58 +94,54 @@ export async function startGateway(file: string, output: Output, clock: Clock = 
       review.changed()
     },
     registry,
-    http: httpDoor !== undefined,
+    http: doors.http !== undefined,
     reads,
     append: (entry) => state.recorder.append(entry, 'synced'),
     warn: output.warn,
   })
+  const listeners = [admin.listener, doors.postgres, ...(doors.http ? [doors.http] : [])]
   const app = createAdmin({
     authenticate: core.authenticate,
     approvals: core.approvals,
     sessions: state.index,
-    admin: {
-      get operators() {
-        return ruling.inForce.config.admin.operators
-      },
-      get auditors() {
-        return ruling.inForce.config.admin.auditors
-      },
-    },
+    admin: groupsOf(ruling),
     url,
-    readiness: () => [admin.listener, ...doors].every(({ accepting }) => accepting) && !draining.signal.aborted,
+    readiness: () => listeners.every(({ accepting }) => accepting) && !draining.signal.aborted,
     reloading,
     log: (error) => output.warn(`admin: ${String(error)}`),
   })
   admin.serve(serveAdmin(app.fetch, () => ruling.inForce.tls.context))
+  const watching = starting.use(new AsyncDisposableStack())
   const parts = starting.move()
-  const watching = new AsyncDisposableStack()
-  const drain = async (): Promise<void> => {
-    draining.abort()
-    await watching.disposeAsync()
-    const closed = Promise.all(doors.map((listener) => listener.close(DRAIN_MS)))
-    await Promise.all([...core.live.values()].map((session) => session.drain()))
-    await closed
-    await parts.disposeAsync()
-  }
   return {
     get config() {
       return ruling.inForce.config
     },
-    installation,
+    installation: state.store.installation,
     url,
     get tls() {
       return ruling.inForce.tls
     },
     admin: admin.listener,
-    postgres: door.listener,
-    http: httpDoor?.listener,
-    reload: reloading.reload,
+    ...doors,
+    reload: () => reloading.reload(),
     watch: (told) =>
       void watching.use(
         watchFiles({ ...reloading, changed: async () => told(await reloading.reload()), clock, warn: output.warn }),
       ),
-    drain,
+    drain: async () => {
+      draining.abort()
+      await watching.disposeAsync()
+      await drain(core, doors)
+      await parts.disposeAsync()
+    },
   }
+}
+
+async function drain(core: Core, { postgres, http }: Doors): Promise<void> {
+  const closed = Promise.all([postgres.close(DRAIN_MS), http?.close(DRAIN_MS)])
+  await Promise.all([...core.live.values()].map((session) => session.drain()))
+  await closed
 }
 
 async function openState(
@@ -193,6 +172,28 @@ async function openState(
 /** What is in force now. */
 type Ruling = { inForce: InForce }
 
+async function openRuling(
+  config: GatewayConfig,
+  installation: string,
+  clock: Clock,
+): Promise<{ readonly foundation: Foundation; readonly ruling: Ruling }> {
+  const local = await openLocalTokens({ dataDir: config.data, installation, clock })
+  const foundation = { cedar: startPolicyEngine(), local, clock }
+  return { foundation, ruling: { inForce: await firstInForce(config, foundation) } }
+}
+
+/** The groups of `admin` as they are now. */
+function groupsOf(ruling: Ruling): AdminGroups {
+  return {
+    get operators() {
+      return ruling.inForce.config.admin.operators
+    },
+    get auditors() {
+      return ruling.inForce.config.admin.auditors
+    },
+  }
+}
+
 function openCore(ruling: Ruling, { store, recorder }: State, clock: Clock, url: string): Core {
   const approvals = createApprovals({
     store,
@@ -213,11 +214,46 @@ function openCore(ruling: Ruling, { store, recorder }: State, clock: Clock, url:
   }
 }
 
+/** The targets, ready for sessions: what a crash left there is gone, or cannot be reached. */
+async function openTargets(
+  config: GatewayConfig,
+  core: Core,
+  { store, recorder, index, replica }: State,
+  { warn }: Output,
+  starting: AsyncDisposableStack,
+): Promise<Registry> {
+  const { clock, live } = core
+  const isLive = (session: SessionId): boolean => live.has(session)
+  const registry = starting.use(openRegistry({ installation: store.installation, clock, isLive, warn }))
+  registry.prepare(config.targets).make()
+  const sweeping = starting.use(sweepOrphans(() => registry.all(), recorder, clock, { everyMs: SWEEP_MS, warn }))
+  await sweeping.first
+  await index.closeOrphans([replica], clock.now())
+  return registry
+}
+
 type Base = {
   readonly core: Core
   readonly ruling: Ruling
   readonly review: Review
+  readonly registry: Registry
   readonly draining: AbortSignal
+}
+
+type Doors = { readonly postgres: Listener; readonly http?: Listener }
+
+/** The listeners of the protocols. */
+async function openDoors(base: Base, output: Output, starting: AsyncDisposableStack): Promise<Doors> {
+  const { registry } = base
+  const { listen } = base.ruling.inForce.config
+  const door = await listenLater('postgres', listen.postgres.at, output)
+  starting.defer(() => door.listener.close(0))
+  door.serve(serving(postgres(), registry.postgres, base))
+  const httpAt = listen.http?.at ?? (registry.http.size > 0 ? HTTP_AT : undefined)
+  const httpDoor = httpAt && (await listenLater('http', httpAt, output))
+  starting.defer(() => httpDoor?.listener.close(0))
+  httpDoor?.serve(serving(http(), registry.http, base))
+  return { postgres: door.listener, http: httpDoor?.listener }
 }
 
 /** A protocol over its own targets. */
@@ -237,9 +273,12 @@ function serving<T extends Target<C>, C>(
       const under = ruling.inForce
       const opened = await openSession<T, C>(core, request)
       if ('refusal' in opened) return opened
-      review.opened(opened.session, request.target, under)
-      if (draining.aborted) await opened.session.drain()
-      return opened
+      const { session } = opened
+      review.opened(session, request.target, under)
+      if (draining.aborted) await session.drain()
+      if (!session.stopped.aborted) return opened
+      await session[Symbol.asyncDispose]()
+      return { refusal: session.stopped.reason as Refusal }
     },
   }
   return (socket, admitted) => protocol.serve(socket, gateway, admitted)

@@ -54,7 +54,8 @@ export function openTargets(configs: readonly TargetSettings[], parts: TargetPar
     if (users === 0) await reader[Symbol.asyncDispose]()
   }
   return configs.map((config) => {
-    const { target, isSettled, ...opened } = config.protocol === 'http' ? openHttp(config, parts) : openPostgres(config, reader, parts)
+    const { target, isSettled, ...opened } =
+      config.protocol === 'http' ? openHttp(config, parts) : openPostgres(config, reader, parts)
     return {
       config,
       target,

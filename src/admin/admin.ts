@@ -13,14 +13,15 @@ import { iso, presentIdentity, presentSession } from './present.ts'
 import { forbidden, notFound, problem, problemAnswer, unreadable } from './problem.ts'
 import { SessionShape, WhoAmI } from './shapes.ts'
 
-export type AdminOptions = ApprovalRoutesOptions & ConfigRoutesOptions & {
-  readonly authenticate: Authenticate
-  readonly sessions: Pick<SessionsIndex, 'list'>
-  /** True when every listener accepts. */
-  readonly readiness: () => boolean
-  /** Told of what was thrown while a request was answered. */
-  readonly log?: (error: unknown) => void
-}
+export type AdminOptions = ApprovalRoutesOptions &
+  ConfigRoutesOptions & {
+    readonly authenticate: Authenticate
+    readonly sessions: Pick<SessionsIndex, 'list'>
+    /** True when every listener accepts. */
+    readonly readiness: () => boolean
+    /** Told of what was thrown while a request was answered. */
+    readonly log?: (error: unknown) => void
+  }
 
 const SECURITY = [{ bearer: [] }]
 

@@ -16,9 +16,9 @@ export function addServe(program: Command): void {
     async (options: { readonly config?: string }) => {
       const { startGateway } = await import('../start.ts') // all of the gateway: not for --help
       const gateway = await startGateway(configFile(options.config), processOutput)
+      process.on('SIGHUP', () => void gateway.reload().then(tellReload))
       console.log(banner(gateway))
       gateway.watch(tellReload)
-      process.on('SIGHUP', () => void gateway.reload().then(tellReload))
       await drainOnSignal(gateway)
     },
   )

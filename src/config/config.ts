@@ -88,6 +88,6 @@ async function readConfig<P extends Protocols>(file: string, protocols: P, envir
       tls: tls && { cert: tls.cert, key: new Secret(tls.key) },
     },
     reads: [...reads],
-    line: source.line,
+    line: (path) => source.line(path),
   }
 }

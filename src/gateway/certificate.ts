@@ -38,7 +38,13 @@ export async function serverTls(
   }
 }
 
-function usable({ certificate, key }: { certificate: string; key: string }): Pick<ServerTls, 'context' | 'fingerprint'> {
+function usable({
+  certificate,
+  key,
+}: {
+  certificate: string
+  key: string
+}): Pick<ServerTls, 'context' | 'fingerprint'> {
   try {
     const context = createSecureContext({ cert: certificate, key, minVersion: 'TLSv1.2' })
     return { context, fingerprint: new X509Certificate(certificate).fingerprint256 }
