@@ -91,7 +91,16 @@ export async function startReloadScene(): Promise<ReloadScene> {
   const writeConfig: ReloadScene['writeConfig'] = (change) =>
     writeFile(shop.config, JSON.stringify(change(JSON.parse(original.config) as ConfigFile), null, 2))
   return {
-    ...{ shop, gateway, token, analyst, operator, original, policies, api, records, writeConfig },
+    shop,
+    gateway,
+    token,
+    analyst,
+    operator,
+    original,
+    policies,
+    api,
+    records,
+    writeConfig,
     connect: async (given = token) => {
       const client = await connectTo(gateway.postgres, given)
       clients.push(client)
