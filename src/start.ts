@@ -24,12 +24,14 @@ import { voteEntry } from './record/entry.ts'
 import { loadLogKey } from './record/key.ts'
 import { openRecorder } from './record/open-recorder.ts'
 import type { Recorder } from './record/recorder.ts'
+import { watchedRecorder } from './record/watched-recorder.ts'
 import { openRegistry, type Registry } from './registry.ts'
 import { createReloading, type Reloading, type ReloadStatus } from './reload.ts'
 import { createReview, type Review } from './review.ts'
 import { startReplica } from './store/replicas.ts'
 import { sessionsIndex, type SessionsIndex } from './store/sessions-index.ts'
 import { openStore, type Store } from './store/store.ts'
+import { watchedStore } from './store/watched-store.ts'
 import { sweepOrphans } from './sweep.ts'
 import { PROTOCOLS, type GatewayConfig } from './targets.ts'
 
@@ -64,8 +66,8 @@ type State = {
 
 /** Connections without an identity that are recorded, at most. */
 const STRANGERS_PER_SECOND = 10
-/** How often roles that a crash left behind are looked for, in ms. */
-const SWEEP_MS = 60_000
+/** How often roles are looked for that a crash, or a target that was down, left behind; in ms. */
+const SWEEP_MS = 10_000
 /** Where HTTP clients come in when there are targets for them and the config does not say. */
 const HTTP_AT: Endpoint = { host: '127.0.0.1', port: 8421 }
 /** How long connections may last once the gateway drains, in ms. */
@@ -151,21 +153,24 @@ async function openState(
   starting: AsyncDisposableStack,
 ): Promise<State> {
   await mkdir(config.data, { recursive: true, mode: 0o700 })
-  const store = starting.use(await openStore(config.data, clock))
+  const store = watchedStore(starting.use(await openStore(config.data, clock)), output.warn)
   const { id: replica } = starting.use(await startReplica(store, clock))
   const index = sessionsIndex(store, replica)
   starting.defer(() => index.flush())
   const note = (error: unknown): void => output.warn(`the index of sessions is behind the log: ${String(error)}`)
-  const recorder = await openRecorder({
+  const log = await openRecorder({
     dir: join(config.data, 'log'),
     installation: store.installation,
     replica,
     key: loadLogKey(config.data),
     clock,
     onCheckpoint: output.checkpoint,
-    onStored: (seq, at, entry) => void index.note(entry, seq, at).catch(note),
+    onStored: (seq, at, entry) => {
+      const noted = index.note(entry, seq, at)
+      if (noted instanceof Promise) noted.catch(note)
+    },
   })
-  starting.use(recorder)
+  const recorder = starting.use(watchedRecorder(log, clock, output.warn))
   return { store, replica, index, recorder }
 }
 

@@ -80,8 +80,9 @@ function openHttp({ name, settings }: Settings<'http'>, parts: TargetParts): Ope
 function openPostgres({ name, settings }: Settings<'postgres'>, reader: SqlReader, parts: TargetParts): Opened {
   const database = openDatabase({ url: settings.url, login: loginOf(settings), tls: tlsOf(settings) })
   const catalog = catalogSource({ query: database.query, sensitive: settings.sensitive, clock: parts.clock })
-  const leases = trackLeases(leasesOf(name, settings, parts), { ...parts, target: name })
-  const target = postgresTarget({ name, config: settings, leases, catalog, reader })
+  const made = postgresTarget({ name, config: settings, leases: leasesOf(name, settings, parts), catalog, reader })
+  const leases = trackLeases(made.leases, { ...parts, target: name })
+  const target = { ...made, leases }
   return {
     target,
     isSettled: leases.isSettled,

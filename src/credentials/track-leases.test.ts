@@ -71,4 +71,10 @@ describe('a source of leases that is watched', () => {
     await leases.sweep()
     assert.ok(leases.isSettled())
   })
+
+  it('owes nothing when it did not come to making one', async () => {
+    taking = Promise.reject(new Fault('target', 'The catalog could not be read.'))
+    await assert.rejects(leases.take(request('ses_1')), { code: 'target' })
+    assert.deepEqual([leases.isSettled(), settled, [...leased]], [true, 1, []])
+  })
 })

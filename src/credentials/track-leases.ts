@@ -1,5 +1,5 @@
 import type { SessionId } from '../gateway/domain.ts'
-import { reasonOf } from '../gateway/fault.ts'
+import { Fault, reasonOf } from '../gateway/fault.ts'
 import type { Lease, LeaseSource, Revocation } from '../grants/lease.ts'
 
 export type Tracking = {
@@ -46,8 +46,10 @@ export function trackLeases<C>(source: LeaseSource<C>, tracking: Tracking): Trac
           },
         }
       } catch (error) {
-        owe(books, debt)
+        if (mayHaveMade(error)) owe(books, debt)
+        else books.alive.delete(debt)
         leased.delete(request.session)
+        settle()
         told('no credential could be made', error)
         throw error
       }
@@ -60,6 +62,11 @@ export function trackLeases<C>(source: LeaseSource<C>, tracking: Tracking): Trac
       return swept
     },
   }
+}
+
+/** A source that fails in another way has not come to asking for a credential. */
+function mayHaveMade(error: unknown): boolean {
+  return !(error instanceof Fault) || error.code === 'lease'
 }
 
 async function revoke(

@@ -2,7 +2,7 @@ import { approvalUrl, type Approval } from '../approvals/approvals.ts'
 import { operationEntry } from '../record/entry.ts'
 import type { Decision, Hold, Operation, PolicyHash, Preview, Refusal } from './domain.ts'
 import type { Exchange } from './exchange.ts'
-import { refuse } from './refusals.ts'
+import { grantEnded, refuse } from './refusals.ts'
 import type { Session } from './session.ts'
 
 /** Why an operation may go on: for its record. */
@@ -31,7 +31,9 @@ function unknownAction(operation: Operation): Refusal | undefined {
 }
 
 function expired(session: Session): Refusal | undefined {
-  if (session.opening.identity.expiresAt > session.core.clock.now()) return undefined
+  const now = session.core.clock.now()
+  if (session.opening.expiresAt > now) return undefined
+  if (session.opening.identity.expiresAt > now) return grantEnded()
   return refuse('identity', 'The token of this session has expired.', [
     { do: 'change', hint: 'Connect with a new token.' },
   ])

@@ -77,10 +77,22 @@ export type Answered = InSession & {
   readonly size: number
   /** Base64 of the wire bytes; absent once the operation's answer is over the size kept whole. */
   readonly bytes?: string
-  /** Rolling SHA-256 (hex) over all bytes of the operation's answer so far, when `bytes` is absent. */
+  /** Rolling SHA-256 (hex) over the pieces of which `bytes` is absent, this one included. */
   readonly digest?: string
   /** On the last piece of an operation's answer. */
   readonly outcome?: Outcome
+}
+
+/** A piece of an operation's input (rows of a COPY), exactly as it is sent to the target, stored before it is sent. */
+export type InputTaken = InSession & {
+  readonly type: 'input'
+  readonly operation: OperationId
+  /** Size in bytes of the piece. */
+  readonly size: number
+  /** Base64 of the wire bytes; absent once the operation's input is over the size kept whole. */
+  readonly bytes?: string
+  /** Rolling SHA-256 (hex) over the pieces of which `bytes` is absent, this one included. */
+  readonly digest?: string
 }
 
 export type Voted = InSession & {
@@ -174,6 +186,7 @@ export type Entry =
   | SessionRefused
   | OperationDecided
   | Answered
+  | InputTaken
   | Voted
   | SessionClosed
   | LeaseRevoked

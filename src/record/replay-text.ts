@@ -1,7 +1,7 @@
 import type { Outcome } from '../gateway/exchange.ts'
 import type { OperationDecided, RecordedIdentity } from './entry.ts'
 import { printable } from '../gateway/printable.ts'
-import type { ReplayedAnswer, ReplayStep } from './replay.ts'
+import type { ReplayedAnswer, ReplayedInput, ReplayStep } from './replay.ts'
 
 type Lines = readonly [string, ...string[]]
 
@@ -25,6 +25,8 @@ function describe(step: ReplayStep): Lines {
       return describeOperation(step)
     case 'answer':
       return describeAnswer(step)
+    case 'input':
+      return describeInput(step)
     case 'vote':
       return [`${step.operation} ${VOTED[step.vote]} by ${step.by}`, ...present(step.reason)]
     case 'session.closed':
@@ -51,11 +53,23 @@ function describeOperation(step: OperationDecided): Lines {
   ]
 }
 
-function describeAnswer({ operation, size, answer, unread, digest, outcome }: ReplayedAnswer): Lines {
-  const first = `${operation ?? 'the target'} answered, ${size} bytes${ending(outcome)}`
+function describeAnswer(step: ReplayedAnswer): Lines {
+  const { operation, size, answer, outcome } = step
+  return describeBytes(`${operation ?? 'the target'} answered, ${size} bytes${ending(outcome)}`, answer, step)
+}
+
+function describeInput(step: ReplayedInput): Lines {
+  return describeBytes(`${step.operation} was given input, ${step.size} bytes`, step.input, step)
+}
+
+function describeBytes(
+  first: string,
+  read: unknown,
+  { unread, digest }: Pick<ReplayedAnswer, 'unread' | 'digest'>,
+): Lines {
   if (unread) return [`${first}, not readable (${unread.why})`, `| ${unread.bytes}`]
-  if (answer === undefined) return [`${first}, not kept whole`, ...present(digest && `SHA-256 so far ${digest}`)]
-  const items: readonly unknown[] = Array.isArray(answer) ? answer : [answer]
+  if (read === undefined) return [`${first}, not kept whole`, ...present(digest && `SHA-256 so far ${digest}`)]
+  const items: readonly unknown[] = Array.isArray(read) ? read : [read]
   return [first, ...items.map((item) => `| ${typeof item === 'string' ? item : JSON.stringify(item)}`)]
 }
 

@@ -2,8 +2,10 @@ import { Fault } from '../gateway/fault.ts'
 import { refuse } from '../gateway/refusals.ts'
 import type { Catalog } from './catalog.ts'
 import type { ReadRequest, Reading } from './reader.ts'
+import type { Answer } from './reading-cache.ts'
+import type { ReadingContext } from './reading-contexts.ts'
 import { startWorker, type Running } from './running-worker.ts'
-import type { ToWorker } from './worker.ts'
+import type { ReadAnswer, ToWorker } from './worker.ts'
 
 /** A text that waits for its reading. */
 type Waiting = {
@@ -12,18 +14,11 @@ type Waiting = {
   readonly reject: (fault: Fault) => void
 }
 
-/** The one text that the worker has. `key`: under which its reading may be kept, from what the worker knew then. */
-type Current = Waiting & { readonly key: string }
+/** The one text that the worker has. `context`: what its reading is kept for, from what the worker knew then. */
+type Current = Waiting & { readonly context: ReadingContext | undefined }
 
 export function unreadable(message: string): Reading {
   return { objection: refuse('unreadable', message, [{ do: 'change', hint: 'simplify the statement' }]) }
-}
-
-/** What a reading depends on besides the code. */
-export function cacheKey(request: ReadRequest, catalogs: ReadonlyMap<string, Catalog>): string {
-  const { target, searchPath, hidden, temporary, changed, text } = request
-  const version = catalogs.get(target)?.version
-  return JSON.stringify([target, version, searchPath ?? null, hidden, temporary ?? null, changed ?? [], text])
 }
 
 export type ReadingQueue = {
@@ -32,12 +27,16 @@ export type ReadingQueue = {
   stop(): Promise<void>
 }
 
-type Settled = (key: string, request: ReadRequest, reading: Reading) => void
+export type QueueEvents = {
+  /** What a reading that begins now will depend on. */
+  contextOf(request: ReadRequest): ReadingContext | undefined
+  onAnswer(context: ReadingContext, text: string, answer: Answer): void
+}
 
 type State = {
   readonly timeoutMs: number
   readonly catalogs: ReadonlyMap<string, Catalog>
-  readonly settled: Settled
+  readonly events: QueueEvents
   /** Texts by their caller; the callers in the order of their turns. */
   readonly waiting: Map<string, Waiting[]>
   current: Current | undefined
@@ -49,10 +48,10 @@ type State = {
 export function startReadingQueue(
   timeoutMs: number,
   catalogs: ReadonlyMap<string, Catalog>,
-  settled: Settled,
+  events: QueueEvents,
 ): ReadingQueue {
   const waiting = new Map<string, Waiting[]>()
-  const state: State = { timeoutMs, catalogs, settled, waiting, current: undefined, worker: undefined, stopped: false }
+  const state: State = { timeoutMs, catalogs, events, waiting, current: undefined, worker: undefined, stopped: false }
   return {
     read: (request) =>
       new Promise((resolve, reject) => {
@@ -86,7 +85,7 @@ function sendNext(state: State): void {
   if (state.current !== undefined) return
   const next = takeTurn(state.waiting)
   if (next === undefined) return
-  state.current = { ...next, key: cacheKey(next.request, state.catalogs) }
+  state.current = { ...next, context: state.events.contextOf(next.request) }
   state.worker ??= startTaught(state)
   state.worker.tell({ does: 'read', request: next.request })
 }
@@ -106,10 +105,10 @@ function startTaught(state: State): Running {
   const worker = startWorker({
     timeoutMs: () => state.timeoutMs * (1 + (state.current?.request.text.length ?? 0) / TEXT_PER_TIMEOUT),
     isIdle: () => state.current === undefined,
-    onReading: (reading) => answer(state, reading),
+    onReading: (answer) => keep(state, answer),
     onBroken: (why) => {
       state.worker = undefined
-      answer(state, unreadable(why))
+      settle(state, unreadable(why))
     },
   })
   for (const [target, catalog] of state.catalogs) worker.tell({ does: 'learn', target, catalog })
@@ -119,12 +118,17 @@ function startTaught(state: State): Running {
 /** A long text has one more time-out for each so many characters: reading takes time in proportion. */
 const TEXT_PER_TIMEOUT = 256 * 1024
 
-function answer(state: State, reading: Reading): void {
+function keep(state: State, { reading: json, pinned }: ReadAnswer): void {
+  const { context, request } = state.current ?? {}
+  const reading = JSON.parse(json) as Reading
+  const answer = { reading, bytes: json.length * 2, ...(pinned && { pinned }) }
+  if (context !== undefined && request !== undefined) state.events.onAnswer(context, request.text, answer)
+  settle(state, reading)
+}
+
+function settle(state: State, reading: Reading): void {
   const { current } = state
   state.current = undefined
-  if (current !== undefined) {
-    state.settled(current.key, current.request, reading)
-    current.resolve(reading)
-  }
+  current?.resolve(reading)
   sendNext(state)
 }

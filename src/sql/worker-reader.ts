@@ -1,8 +1,9 @@
 import { refuse } from '../gateway/refusals.ts'
 import type { Catalog } from './catalog.ts'
-import type { ReadRequest, Reading, SqlReader } from './reader.ts'
+import type { Reading, SqlReader } from './reader.ts'
 import { newReadingCache } from './reading-cache.ts'
-import { cacheKey, startReadingQueue, unreadable } from './reading-queue.ts'
+import { newReadingContexts } from './reading-contexts.ts'
+import { startReadingQueue, unreadable } from './reading-queue.ts'
 
 export type SqlReaderOptions = {
   /** A short text that takes longer is refused; one of 1 MiB has five times as long. */
@@ -23,17 +24,21 @@ const CACHE_BYTES = 32 * 1024 * 1024
 export function startSqlReader(options: SqlReaderOptions = {}): SqlReader {
   const maxTextBytes = options.maxTextBytes ?? MAX_TEXT_BYTES
   const catalogs = new Map<string, Catalog>()
+  const contexts = newReadingContexts(catalogs)
   const cache = newReadingCache(CACHED_TEXT_BYTES, CACHE_BYTES)
-  const queue = startReadingQueue(options.timeoutMs ?? TIMEOUT_MS, catalogs, (key, request, reading) => {
-    if ('statements' in reading) cache.keep(key, request.text, reading)
+  const queue = startReadingQueue(options.timeoutMs ?? TIMEOUT_MS, catalogs, {
+    contextOf: (request) => contexts.of(request),
+    onAnswer(context, text, answer) {
+      if ('statements' in answer.reading) cache.keep(context, text, answer)
+    },
   })
   return {
     read(request) {
-      const objection = checkText(request.text, maxTextBytes) ?? checkCatalog(request, catalogs)
-      if (objection !== undefined) return Promise.resolve(objection)
-      if (request.text === '') return Promise.resolve({ statements: [] })
-      const known = cache.find(cacheKey(request, catalogs))
-      return known === undefined ? queue.read(request) : Promise.resolve(known)
+      const { text } = request
+      const context = contexts.of(request)
+      if (context === undefined) return unknownCatalog(request.target)
+      const known = cache.find(context, text) ?? checkText(text, maxTextBytes) ?? cache.findAlike(context, text)
+      return known ?? queue.read(request)
     },
     learn(target, catalog) {
       catalogs.set(target, catalog)
@@ -43,7 +48,9 @@ export function startSqlReader(options: SqlReaderOptions = {}): SqlReader {
   }
 }
 
+/** What can be said of a text without reading it. */
 function checkText(text: string, maxTextBytes: number): Reading | undefined {
+  if (text === '') return { statements: [] }
   const bytes = Buffer.byteLength(text)
   if (bytes > maxTextBytes) {
     const message = `The statement has ${bytes} bytes; at most ${maxTextBytes} are read.`
@@ -54,7 +61,6 @@ function checkText(text: string, maxTextBytes: number): Reading | undefined {
 }
 
 /** Without the target's catalog nothing is known about what names mean. */
-function checkCatalog(request: ReadRequest, catalogs: ReadonlyMap<string, Catalog>): Reading | undefined {
-  if (catalogs.has(request.target)) return undefined
-  return { objection: refuse('unavailable', `The catalog of ${request.target} has not been read yet.`) }
+function unknownCatalog(target: string): Reading {
+  return { objection: refuse('unavailable', `The catalog of ${target} has not been read yet.`) }
 }
