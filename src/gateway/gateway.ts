@@ -80,8 +80,7 @@ export async function openSession<T extends Target<Credential>, Credential>(
     await core.grants.end(granted.grant.id)
     return { refusal: await turnAway(core, turnedAway, lease.refusal) }
   }
-  const unmasked = policy.unmasked(identity, target.resource, target.classes)
-  const hidden = target.classes.filter((name) => !unmasked.includes(name))
+  const hidden = hiddenFrom(identity, target, policy)
   const opening = {
     id,
     identity,
@@ -119,6 +118,16 @@ export async function openSession<T extends Target<Credential>, Credential>(
     if (!(error instanceof Fault)) throw error
     return { refusal: unrecordable() }
   }
+}
+
+/** The data classes of a target that an identity must not see. */
+export function hiddenFrom(
+  identity: Identity,
+  { resource, classes }: Pick<Target<unknown>, 'resource' | 'classes'>,
+  policy: Policy,
+): readonly string[] {
+  const unmasked = policy.unmasked(identity, resource, classes)
+  return classes.filter((name) => !unmasked.includes(name))
 }
 
 async function openGrant(core: Core, request: GrantRequest): ReturnType<Grants['open']> {

@@ -125,6 +125,23 @@ export type LeaseRevoked = {
   readonly error?: string
 }
 
+/** A changed config or changed policies are in force from here on. */
+export type ConfigReloaded = {
+  readonly type: 'config.reloaded'
+  readonly policy: PolicyHash
+  /** What is other than before: `policies`, `targets.orders`, `identity.corp`, `admin`, `tls`. */
+  readonly changed: readonly string[]
+}
+
+/** A change was refused whole; what was in force before still is. */
+export type ConfigRefused = {
+  readonly type: 'config.refused'
+  /** Of the policies that stay in force. */
+  readonly policy: PolicyHash
+  /** As `sallyport check` prints them: `file:line: key: text`. */
+  readonly errors: readonly string[]
+}
+
 /** The gateway opened the log. */
 export type LogOpened = {
   readonly type: 'log.opened'
@@ -182,6 +199,8 @@ export type Entry =
   | Voted
   | SessionClosed
   | LeaseRevoked
+  | ConfigReloaded
+  | ConfigRefused
   | LogOpened
   | SegmentStarted
   | LogRecovered
