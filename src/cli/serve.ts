@@ -31,8 +31,7 @@ export const processOutput: Output = {
 
 function tellReload({ policy, changed, refused }: ReloadStatus): void {
   if (refused) {
-    processOutput.warn('the changed config is refused, what was in force still is:')
-    for (const error of refused.errors) console.error(error)
+    processOutput.warn(['the changed config is refused, what was in force still is:', ...refused.errors].join('\n'))
   } else console.log(`reloaded: ${changed.join(', ') || 'nothing has changed'}; policies ${policy}`)
 }
 
