@@ -91,6 +91,7 @@ describe('sallyport replay and audit export', () => {
         by ?? (approval as { by?: string[] })?.by,
       ]),
       [
+        ['preview', undefined, undefined],
         ['operation', 'hold', []],
         ['vote', 'approve', 'local/grace'],
         ['operation', 'allow', ['local/grace']],
@@ -100,6 +101,7 @@ describe('sallyport replay and audit export', () => {
     assert.deepEqual(
       stepsOf(DELETE).map(({ type, decision, vote, reason }) => [type, decision ?? vote, reason]),
       [
+        ['preview', undefined, undefined],
         ['operation', 'hold', undefined],
         ['vote', 'reject', 'keep \u{1b}[2Jit'],
         ['operation', 'deny', undefined],
