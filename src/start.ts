@@ -9,6 +9,7 @@ import { allowance } from './gateway/allowance.ts'
 import { serverTls, type ServerTls } from './gateway/certificate.ts'
 import { systemClock, type Clock } from './gateway/clock.ts'
 import { openSession, type Core, type Gateway } from './gateway/gateway.ts'
+import { takeTurns } from './gateway/turns.ts'
 import { listen, type Listener, type Serve } from './gateway/listener.ts'
 import type { Protocol, Target } from './gateway/protocol.ts'
 import { createGrants } from './grants/grants.ts'
@@ -166,6 +167,7 @@ async function openCore(config: GatewayConfig, { store, recorder }: State, clock
     grants: createGrants({ store, clock }),
     authenticate: createAuthenticate({ providers: config.identity, local, clock }),
     strangers: allowance(STRANGERS_PER_SECOND, clock),
+    turns: takeTurns(),
     live: new Map(),
     url,
   }

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { Fault } from '../../gateway/fault.ts'
+import type { Turns } from '../../gateway/turns.ts'
 import { Queue } from '../../gateway/queue.ts'
 import type { Frame } from './frames.ts'
 import { FRONTEND } from './message-types.ts'
@@ -12,6 +13,10 @@ const FULL = 1_000
 const FULL_BYTES = 1 << 20
 /** Bytes of messages that the target sent unasked and that still wait, above which the session ends. */
 const MOST_UNASKED = 16 << 20
+/** What a client may have done in one go while more of its messages wait; a driver's batch is less. */
+const SHARE = 12
+/** Of that, what a message takes that is read and decided. Any other takes 1. */
+const COSTS: ReadonlyMap<number, number> = new Map([FRONTEND.Query, FRONTEND.Parse, FRONTEND.Execute].map((type) => [type, 4]))
 
 /** What waits to be read, in order and bounded: by no longer reading the client, or by giving the target up. */
 export class Incoming implements AsyncIterable<Event> {
@@ -22,9 +27,11 @@ export class Incoming implements AsyncIterable<Event> {
   /** Bytes of the target's. */
   #unasked = 0
   #terminated = false
+  readonly #turns: Turns
 
-  constructor(client: Socket) {
+  constructor(client: Socket, turns: Turns) {
     this.#client = client
+    this.#turns = turns
   }
 
   /** True once the client has said that it goes: what it asked before still runs. */
@@ -54,8 +61,12 @@ export class Incoming implements AsyncIterable<Event> {
 
   /** Ends with the client's Terminate, or once closed. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Event> {
+    let had = 0
     for await (const event of this.#events) {
       this.#taken(event)
+      had = this.#unread.messages > 0 ? had + (COSTS.get(event.frame.type) ?? 1) : 0
+      if (had < SHARE) this.#turns.small()
+      else await this.#turns.next().then(() => (had = 0))
       if (event.from === 'client' && event.frame.type === FRONTEND.Terminate) return
       yield event
     }

@@ -6,8 +6,8 @@ const KIB = 1024
 const MIB = 1024 * KIB
 
 const CLIENT: Readonly<Record<number, number>> = {
-  [FRONTEND.Query]: 2 * MIB,
-  [FRONTEND.Parse]: 2 * MIB,
+  [FRONTEND.Query]: 64 * MIB,
+  [FRONTEND.Parse]: 64 * MIB,
   [FRONTEND.Bind]: 64 * MIB,
   [FRONTEND.Execute]: KIB,
   [FRONTEND.Describe]: KIB,
@@ -23,6 +23,13 @@ const CLIENT: Readonly<Record<number, number>> = {
 
 /** After the start a client sends these and nothing else. */
 export const CLIENT_LIMITS: FrameLimit = (type) => CLIENT[type] ?? 0
+
+/** A longer text is refused unread, so no more of it is kept than its beginning. */
+const LONGEST_TEXT = 2 * MIB
+
+/** The largest messages of a client that are kept whole. */
+export const CLIENT_WHOLE: FrameLimit = (type) =>
+  type === FRONTEND.Query || type === FRONTEND.Parse ? LONGEST_TEXT : CLIENT_LIMITS(type)
 
 const backendTypes: ReadonlySet<number> = new Set(Object.values(BACKEND))
 

@@ -6,7 +6,7 @@ import type { Connection } from './connection.ts'
 import type { Portal } from './portals.ts'
 import { encodeDescribe } from './encode.ts'
 import { PostgresExchange, type Making, type Outgoing } from './exchanges.ts'
-import type { Frame } from './frames.ts'
+import { body, type Frame } from './frames.ts'
 import { BACKEND, frontendName } from './message-types.ts'
 import {
   decodeBind,
@@ -23,7 +23,7 @@ import type { Proposal } from './names.ts'
 import { look, operationOf, understand, understandPrepared, unreadable, type Understood } from './operations.ts'
 
 /** Messages kept back, at most, until it is known what they are for. */
-const KEPT = 500
+const KEPT = 32
 
 /**
  * The client's messages, in order, as exchanges. Bind and Describe of a portal are kept back for the Execute they
@@ -98,6 +98,7 @@ function unsolicited(connection: Connection, frame: Frame): Exchange {
 }
 
 async function readQuery(connection: Connection, frame: Frame): Promise<Exchange> {
+  if (frame.dropped) return tooLong(connection, frame, 'simple')
   const understood = await understand(connection, decodeQuery(frame))
   const { proposals } = understood
   const message: Outgoing = {
@@ -117,6 +118,7 @@ async function readQuery(connection: Connection, frame: Frame): Promise<Exchange
 }
 
 async function readParse(connection: Connection, frame: Frame): Promise<Exchange> {
+  if (frame.dropped) return tooLong(connection, frame, 'extended')
   const { name, query, types } = decodeParse(frame)
   const understood = await understand(connection, query)
   const prepared = { text: query, statement: understood.statements[0], types }
@@ -232,6 +234,18 @@ function functionCall(connection: Connection): Exchange {
   const understood = unreadable(connection.target.resource, 'FunctionCall', { objection })
   const operation = operationOf(connection, understood, 'execute')
   return new PostgresExchange(connection, { style: 'simple', messages: [], operation })
+}
+
+/** Only the beginning of the text was kept: that is what the record shows. */
+function tooLong(connection: Connection, frame: Frame, style: 'simple' | 'extended'): Exchange {
+  const size = frame.bytes.length + (frame.dropped ?? 0)
+  const hint = 'Send it in smaller statements, the values as parameters.'
+  const message = `A statement of some ${Math.round(size / 2 ** 20)} MiB is too long to be read.`
+  const objection = refuse('too_large', message, [{ do: 'change', hint }])
+  const text = `${body(frame).toString('utf8').replaceAll('\0', ' ')}… (${size} bytes)`
+  const understood = unreadable(connection.target.resource, text, { objection })
+  const operation = operationOf(connection, understood, style === 'simple' ? 'execute' : 'prepare')
+  return new PostgresExchange(connection, { style, messages: [], operation })
 }
 
 /** Nothing of it is sent: a Bind before it was, so that the target's own error comes first if there is one. */
