@@ -23,6 +23,18 @@ describe('the cache of readings', () => {
     assert.equal(cache.find('long'), undefined)
   })
 
+  it('keeps no reading of very many statements, and counts those of a few', () => {
+    const cache = newReadingCache(100, 3_000)
+    const statement = { touches: [] } as unknown as Extract<Reading, { statements: unknown }>['statements'][number]
+    const reading = (statements: number): Reading => ({ statements: Array(statements).fill(statement) })
+    cache.keep('many', 'many', reading(251))
+    for (const key of ['a', 'b', 'c']) cache.keep(key, key, reading(2))
+    assert.deepEqual(
+      ['many', 'a', 'b', 'c'].map((key) => cache.find(key) !== undefined),
+      [false, false, true, true],
+    )
+  })
+
   it('counts a text that is kept again once', () => {
     const cache = newReadingCache(100, 8)
     for (const key of ['aa', 'bb', 'aa', 'aa']) cache.keep(key, key, READING)

@@ -6,6 +6,10 @@ export type ReadingCache = {
   keep(key: string, text: string, reading: Reading): void
 }
 
+/** What a statement or a touch of a reading takes, about; a reading with more of them than this is not kept. */
+const PART_BYTES = 500
+const MOST_PARTS = 250
+
 /** Keeps texts of up to `textBytes` each and `totalBytes` together, counted in UTF-16 units of two bytes. */
 export function newReadingCache(textBytes: number, totalBytes: number): ReadingCache {
   const entries = new Map<string, { readonly reading: Reading; readonly bytes: number }>()
@@ -23,9 +27,10 @@ export function newReadingCache(textBytes: number, totalBytes: number): ReadingC
       return entry.reading
     },
     keep(key, text, reading) {
-      if (text.length * 2 > textBytes) return
+      const parts = partsOf(reading)
+      if (text.length * 2 > textBytes || parts > MOST_PARTS) return
       drop(key)
-      const bytes = key.length * 2
+      const bytes = key.length * 2 + parts * PART_BYTES
       entries.set(key, { reading, bytes })
       held += bytes
       for (const oldest of entries.keys()) {
@@ -34,4 +39,9 @@ export function newReadingCache(textBytes: number, totalBytes: number): ReadingC
       }
     },
   }
+}
+
+function partsOf(reading: Reading): number {
+  if (!('statements' in reading)) return 0
+  return reading.statements.reduce((sum, { touches }) => sum + 1 + touches.length, 0)
 }

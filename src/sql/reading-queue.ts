@@ -13,7 +13,7 @@ type Waiting = {
 }
 
 /** The one text that the worker has. `key`: under which its reading may be kept, from what the worker knew then. */
-type Current = Waiting & { readonly key: string }
+type Current = Waiting & { readonly key: string; readonly since: number }
 
 export function unreadable(message: string): Reading {
   return { objection: refuse('unreadable', message, [{ do: 'change', hint: 'simplify the statement' }]) }
@@ -32,27 +32,31 @@ export type ReadingQueue = {
   stop(): Promise<void>
 }
 
-type Settled = (key: string, request: ReadRequest, reading: Reading) => void
+/** `ms`: what it took of the worker's own time; of a text that broke it, all the time that passed. */
+type Settled = (settled: { readonly key: string; readonly request: ReadRequest; readonly reading: Reading; readonly ms: number }) => void
 
-type State = {
+export type QueueOptions = {
   readonly timeoutMs: number
+  /** The worker ends when it had nothing to read for so long, in ms. */
+  readonly restMs?: number
   readonly catalogs: ReadonlyMap<string, Catalog>
   readonly settled: Settled
+}
+
+type State = QueueOptions & {
   /** Texts by their caller; the callers in the order of their turns. */
   readonly waiting: Map<string, Waiting[]>
   current: Current | undefined
   worker: Running | undefined
+  resting: NodeJS.Timeout | undefined
   stopped: boolean
 }
 
 /** One text at a time goes to the worker, of each caller in turn: a slow text delays another caller's once. */
-export function startReadingQueue(
-  timeoutMs: number,
-  catalogs: ReadonlyMap<string, Catalog>,
-  settled: Settled,
-): ReadingQueue {
+export function startReadingQueue(options: QueueOptions): ReadingQueue {
   const waiting = new Map<string, Waiting[]>()
-  const state: State = { timeoutMs, catalogs, settled, waiting, current: undefined, worker: undefined, stopped: false }
+  const nothing = { current: undefined, worker: undefined, resting: undefined }
+  const state: State = { ...options, ...nothing, waiting, stopped: false }
   return {
     read: (request) =>
       new Promise((resolve, reject) => {
@@ -74,6 +78,7 @@ async function stop(state: State): Promise<void> {
   state.current = undefined
   state.waiting.clear()
   for (const each of left) each.reject(closed())
+  clearTimeout(state.resting)
   await state.worker?.stop()
   state.worker = undefined
 }
@@ -85,10 +90,21 @@ function closed(): Fault {
 function sendNext(state: State): void {
   if (state.current !== undefined) return
   const next = takeTurn(state.waiting)
-  if (next === undefined) return
-  state.current = { ...next, key: cacheKey(next.request, state.catalogs) }
+  clearTimeout(state.resting)
+  if (next === undefined) return rest(state)
+  state.current = { ...next, key: cacheKey(next.request, state.catalogs), since: performance.now() }
   state.worker ??= startTaught(state)
   state.worker.tell({ does: 'read', request: next.request })
+}
+
+/** A worker that has read long texts holds on to much memory. */
+function rest(state: State): void {
+  if (state.restMs === undefined || state.stopped) return
+  const end = (): void => {
+    void state.worker?.stop()
+    state.worker = undefined
+  }
+  state.resting = setTimeout(end, state.restMs).unref()
 }
 
 /** The first text of the caller whose turn it is; the caller goes to the end. */
@@ -106,7 +122,7 @@ function startTaught(state: State): Running {
   const worker = startWorker({
     timeoutMs: () => state.timeoutMs * (1 + (state.current?.request.text.length ?? 0) / TEXT_PER_TIMEOUT),
     isIdle: () => state.current === undefined,
-    onReading: (reading) => answer(state, reading),
+    onReading: (reading, ms) => answer(state, reading, ms),
     onBroken: (why) => {
       state.worker = undefined
       answer(state, unreadable(why))
@@ -119,11 +135,12 @@ function startTaught(state: State): Running {
 /** A long text has one more time-out for each so many characters: reading takes time in proportion. */
 const TEXT_PER_TIMEOUT = 256 * 1024
 
-function answer(state: State, reading: Reading): void {
+function answer(state: State, reading: Reading, ms?: number): void {
   const { current } = state
   state.current = undefined
   if (current !== undefined) {
-    state.settled(current.key, current.request, reading)
+    const { key, request, since } = current
+    state.settled({ key, request, reading, ms: ms ?? performance.now() - since })
     current.resolve(reading)
   }
   sendNext(state)

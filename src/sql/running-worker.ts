@@ -5,7 +5,7 @@ import type { FromWorker, ToWorker } from './worker.ts'
 /** To start, and to learn a catalog. */
 const START_TIMEOUT_MS = 15_000
 /** The parser recurses on the native stack; its memory is WebAssembly's and not part of the heap. */
-const LIMITS = { stackSizeMb: 32, maxOldGenerationSizeMb: 512 }
+const LIMITS = { stackSizeMb: 32, maxOldGenerationSizeMb: 256 }
 const TOO_COMPLEX = 'The statement is too complex to read.'
 
 /** A live worker thread. */
@@ -16,7 +16,8 @@ export type WorkerEvents = {
   timeoutMs(): number
   /** True when no text waits for its answer. */
   isIdle(): boolean
-  onReading(reading: Reading): void
+  /** `ms`: what it took of the thread's own time. */
+  onReading(reading: Reading, ms: number): void
   /** Called once, whatever ends the worker; it is gone then. */
   onBroken(why: string): void
 }
@@ -44,7 +45,7 @@ export function startWorker(events: WorkerEvents): Running {
     if (ended) return
     if (message.does === 'broken') return end(TOO_COMPLEX)
     if (message.does === 'learned') learning--
-    if (message.does === 'read') events.onReading(message.reading)
+    if (message.does === 'read') events.onReading(message.reading, message.ms)
     watch()
   })
   for (const event of ['error', 'exit']) worker.on(event, () => end(TOO_COMPLEX))

@@ -2,7 +2,8 @@ import { refuse } from '../gateway/refusals.ts'
 import type { Catalog } from './catalog.ts'
 import type { ReadRequest, Reading, SqlReader } from './reader.ts'
 import { newReadingCache } from './reading-cache.ts'
-import { cacheKey, startReadingQueue, unreadable } from './reading-queue.ts'
+import { newLanes } from './lanes.ts'
+import { cacheKey, startReadingQueue, unreadable, type QueueOptions } from './reading-queue.ts'
 
 export type SqlReaderOptions = {
   /** A short text that takes longer is refused; one of 1 MiB has five times as long. */
@@ -14,32 +15,42 @@ export type SqlReaderOptions = {
 const TIMEOUT_MS = 500
 const MAX_TEXT_BYTES = 1024 * 1024
 const CACHED_TEXT_BYTES = 64 * 1024
+/** Until the worker for slow texts ends when there are none, in ms. */
+const REST_MS = 10_000
 const CACHE_BYTES = 32 * 1024 * 1024
 
 /**
- * Reads SQL in a worker thread with PostgreSQL's own parser. The worker is not trusted to live: whatever goes wrong in
+ * Reads SQL in worker threads with PostgreSQL's own parser, one for short texts and one for the slow. A worker is not trusted to live: whatever goes wrong in
  * it but a syntax error, or takes too long, refuses the text that it has and starts a new worker for the others.
  */
 export function startSqlReader(options: SqlReaderOptions = {}): SqlReader {
   const maxTextBytes = options.maxTextBytes ?? MAX_TEXT_BYTES
   const catalogs = new Map<string, Catalog>()
   const cache = newReadingCache(CACHED_TEXT_BYTES, CACHE_BYTES)
-  const queue = startReadingQueue(options.timeoutMs ?? TIMEOUT_MS, catalogs, (key, request, reading) => {
-    if ('statements' in reading) cache.keep(key, request.text, reading)
-  })
+  const lanes = newLanes()
+  const lane: QueueOptions = {
+    timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
+    catalogs,
+    settled: ({ key, request, reading, ms }) => {
+      lanes.took(request, ms)
+      if ('statements' in reading) cache.keep(key, request.text, reading)
+    },
+  }
+  const quick = startReadingQueue(lane)
+  const slow = startReadingQueue({ ...lane, restMs: REST_MS })
   return {
     read(request) {
       const objection = checkText(request.text, maxTextBytes) ?? checkCatalog(request, catalogs)
       if (objection !== undefined) return Promise.resolve(objection)
       if (request.text === '') return Promise.resolve({ statements: [] })
       const known = cache.find(cacheKey(request, catalogs))
-      return known === undefined ? queue.read(request) : Promise.resolve(known)
+      return known ? Promise.resolve(known) : (lanes.isSlow(request) ? slow : quick).read(request)
     },
     learn(target, catalog) {
       catalogs.set(target, catalog)
-      queue.tell({ does: 'learn', target, catalog })
+      for (const queue of [quick, slow]) queue.tell({ does: 'learn', target, catalog })
     },
-    [Symbol.asyncDispose]: () => queue.stop(),
+    [Symbol.asyncDispose]: async () => void (await Promise.all([quick.stop(), slow.stop()])),
   }
 }
 

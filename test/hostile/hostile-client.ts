@@ -88,5 +88,7 @@ function messageReader(take: (type: string, body: Buffer) => void): (chunk: Buff
 
 /** A connection on which nothing was said, from any address of this machine. */
 export function knock(port: number, from: string): Socket {
-  return connect({ host: '127.0.0.1', port, localAddress: from }).on('error', () => undefined)
+  return connect({ host: '127.0.0.1', port, localAddress: from })
+    .on('error', () => undefined)
+    .resume()
 }

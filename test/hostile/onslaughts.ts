@@ -1,6 +1,7 @@
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { bind, describeStatement, execute, flush, parse, query, sync } from '../client-messages.ts'
-import { intrude, type HostileClient, type Target } from './hostile-client.ts'
+import { intrude, knock, type HostileClient, type Target } from './hostile-client.ts'
 
 /** What the attacker saw. */
 export type Outcome = {
@@ -23,6 +24,16 @@ export type OnslaughtName = keyof typeof ONSLAUGHTS
 function long(type: 'Q' | 'P', text: string): Buffer {
   const bytes = Buffer.from(type === 'Q' ? `Q....${text}\0` : `P....\0${text}\0\0\0`)
   bytes.writeUInt32BE(bytes.length - 1, 1)
+  return bytes
+}
+
+/** Of the statement `l`, with one parameter of so many bytes. */
+function longBind(size: number): Buffer {
+  const bytes = Buffer.alloc(1 + 4 + 3 + 2 + 2 + 4 + size + 2, 'x')
+  bytes.write('B....\0l\0\0\0\0\x01', 'latin1')
+  bytes.writeUInt32BE(bytes.length - 1, 1)
+  bytes.writeUInt32BE(size, 12)
+  bytes.writeUInt16BE(0, bytes.length - 2)
   return bytes
 }
 
@@ -102,6 +113,40 @@ const dripping: Onslaught = async (campaign) => {
   return outcomeOf(clients, at)
 }
 
+/** What ends the session that sends it; then comes the next. `alive`: one was not ended. */
+function ended(bytes: Buffer, then: 'and waits' | 'and leaves' = 'and waits'): Onslaught {
+  return async (campaign) => {
+    const codes = new Set<string>()
+    let turns = 0
+    campaign.begun()
+    while (campaign.going()) {
+      const client = await intrude(campaign)
+      const closed = new Promise((resolve) => client.socket.once('close', resolve))
+      await client.flood(bytes)
+      if (then === 'and leaves') client.socket.destroy()
+      const late = sleep(5_000, 'late')
+      if ((await Promise.race([closed, late])) === 'late') return { codes: [...codes], times: turns, alive: true }
+      for (const code of client.codes) codes.add(code)
+      turns++
+      await sleep(50)
+    }
+    return { codes: [...codes], times: turns, alive: false }
+  }
+}
+
+/** 10,000 connections that say nothing: 50 from each of many addresses. What is closed at once is not tried again. */
+async function silence({ port, going, begun }: Campaign): Promise<Outcome> {
+  const sockets: Socket[] = []
+  const open = (): number => sockets.filter(({ destroyed }) => !destroyed).length
+  for (let round = 0; round < 50; round++) {
+    for (let address = 1; address <= 200; address++) sockets.push(knock(port, `127.0.9.${address}`))
+    await sleep(10)
+    if (round === 10) begun()
+  }
+  while (going()) await sleep(20)
+  return { codes: [], times: sockets.length, alive: open() > 0 }
+}
+
 const select = bind({ statement: 's' })
 
 export const ONSLAUGHTS = {
@@ -111,6 +156,10 @@ export const ONSLAUGHTS = {
   'parentheses 100,000 deep': asking(`SELECT ${around('(', 100_000, '1', ')')}`),
   'sub-selects 2,000 deep': asking(`SELECT ${around('(SELECT ', 2_000, '1', ')')}`),
   'a list of 200,000': asking(`SELECT id FROM orders WHERE id IN (1${',1'.repeat(200_000)})`),
+  '100,000 statements': asking('SELECT 1;'.repeat(100_000)),
+  '5,000 relations': sending((turn) => long('Q', `SELECT 1 FROM ${Array.from({ length: 5_000 }, (_, i) => `n${turn}_${i}`).join()}`)),
+  '5,000 functions': sending((turn) => long('Q', `SELECT ${Array.from({ length: 5_000 }, (_, i) => `f${turn}_${i}()`).join()}`)),
+  'a Bind of 60 MiB': sending(() => Buffer.concat([parse('SELECT length($1)', 'l'), longBind(60 << 20), execute(), sync])),
   'expensive texts from 8 clients': sending((turn) => long('Q', `SELECT ${turn}${'+1'.repeat(4_000)}`), 8),
   'expensive short texts from 8 clients': sending(
     (turn) => long('Q', `SELECT 1 AS n${turn} FROM ${Array.from({ length: 99 }, (_, i) => `orders o${i}`).join()} WHERE ${Array.from({ length: 98 }, (_, i) => `o${i}.id=o${i + 1}.id`).join(' AND ')} AND false`),
@@ -126,4 +175,10 @@ export const ONSLAUGHTS = {
   'messages for no COPY': pouring(times(1_000, Buffer.from('d\0\0\0\x04', 'latin1'))),
   'a client that reads nothing': deaf,
   'a byte at a time': dripping,
+  'a NUL in a text': ended(long('Q', 'SELECT 1\0; DROP TABLE orders')),
+  'a negative length': ended(Buffer.from('Q\xff\xff\xff\xff', 'latin1')),
+  'a length of 2 GiB': ended(Buffer.from('P\x7f\xff\xff\xff', 'latin1')),
+  'a length below itself': ended(Buffer.from('B\0\0\0\x03', 'latin1')),
+  'half a message': ended(Buffer.from('Q\0\x0f\xff\xff SELECT 1', 'latin1'), 'and leaves'),
+  'silence from 200 addresses': silence,
 } satisfies Readonly<Record<string, Onslaught>>

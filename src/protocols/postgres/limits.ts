@@ -16,7 +16,7 @@ const CLIENT: Readonly<Record<number, number>> = {
   [FRONTEND.Sync]: 4,
   [FRONTEND.Terminate]: 4,
   [FRONTEND.FunctionCall]: MIB,
-  [FRONTEND.CopyData]: 64 * MIB,
+  [FRONTEND.CopyData]: 16 * MIB,
   [FRONTEND.CopyDone]: 4,
   [FRONTEND.CopyFail]: 64 * KIB,
 }
@@ -24,12 +24,15 @@ const CLIENT: Readonly<Record<number, number>> = {
 /** After the start a client sends these and nothing else. */
 export const CLIENT_LIMITS: FrameLimit = (type) => CLIENT[type] ?? 0
 
-/** A longer text is refused unread, so no more of it is kept than its beginning. */
-const LONGEST_TEXT = 2 * MIB
+/** What is longer than this is refused unread, so no more of it is kept than its beginning. */
+const WHOLE: Readonly<Record<number, number>> = {
+  [FRONTEND.Query]: 2 * MIB,
+  [FRONTEND.Parse]: 2 * MIB,
+  [FRONTEND.Bind]: 16 * MIB,
+}
 
-/** The largest messages of a client that are kept whole. */
-export const CLIENT_WHOLE: FrameLimit = (type) =>
-  type === FRONTEND.Query || type === FRONTEND.Parse ? LONGEST_TEXT : CLIENT_LIMITS(type)
+/** The largest messages of a client that are kept whole: one at a time of each session. */
+export const CLIENT_WHOLE: FrameLimit = (type) => WHOLE[type] ?? CLIENT_LIMITS(type)
 
 const backendTypes: ReadonlySet<number> = new Set(Object.values(BACKEND))
 

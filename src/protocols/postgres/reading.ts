@@ -59,7 +59,11 @@ export async function* readExchanges(connection: Connection): AsyncGenerator<Exc
         kept = []
         break
       case 'Bind':
-        kept.push(await keepBind(connection, frame))
+        if (!frame.dropped) kept.push(await keepBind(connection, frame))
+        else {
+          if (kept.length > 0) yield flush()
+          yield tooLong(connection, frame, 'extended')
+        }
         break
       case 'Describe':
         kept.push(await keepDescribe(connection, frame))
@@ -236,11 +240,11 @@ function functionCall(connection: Connection): Exchange {
   return new PostgresExchange(connection, { style: 'simple', messages: [], operation })
 }
 
-/** Only the beginning of the text was kept: that is what the record shows. */
+/** Only the beginning was kept: that is what the record shows. */
 function tooLong(connection: Connection, frame: Frame, style: 'simple' | 'extended'): Exchange {
   const size = frame.bytes.length + (frame.dropped ?? 0)
-  const hint = 'Send it in smaller statements, the values as parameters.'
-  const message = `A statement of some ${Math.round(size / 2 ** 20)} MiB is too long to be read.`
+  const hint = 'Send less at once: smaller statements, fewer or smaller values.'
+  const message = `A ${frontendName(frame.type)} of ${size} bytes is more than is read of one.`
   const objection = refuse('too_large', message, [{ do: 'change', hint }])
   const text = `${body(frame).toString('utf8').replaceAll('\0', ' ')}… (${size} bytes)`
   const understood = unreadable(connection.target.resource, text, { objection })
