@@ -8,8 +8,9 @@ export interface Turns {
 
 /** While others ask, whoever asks for much has one part in this many of the time. */
 const PART = 4
-/** The least that a timer waits, in ms. */
+/** What the others get at a time, in ms: no less than a timer can tell, and no more than anybody should have to wait. */
 const LEAST_MS = 1
+const MOST_MS = 50
 
 /**
  * One event loop works for all sessions: what one of them makes of a thousand messages at once would keep the others
@@ -30,7 +31,7 @@ export function takeTurns(): Turns {
   const goOn = (took: number): void => {
     scheduled = waiting.length > 0
     if (!scheduled) return
-    if (othersAsk) setTimeout(release, Math.max(LEAST_MS, (PART - 1) * took))
+    if (othersAsk) setTimeout(release, Math.min(Math.max(LEAST_MS, (PART - 1) * took), MOST_MS))
     else release()
   }
   return {

@@ -31,6 +31,7 @@ describe('sessions that have come and gone leave nothing', LINUX, () => {
   it('200 idle ones are all served, and all gone when they leave', async () => {
     const before = { memory: siege.memory(), descriptors: descriptors(siege) }
     const clients = await openSessions(siege, IDLE)
+    assert.equal(clients.length, IDLE)
     assert.equal((await siege.shop.roles()).length, IDLE + 1)
     assert.equal(await liveSessions(siege), IDLE + 1)
     const each = ((siege.memory() - before.memory) * 1024) / IDLE
@@ -51,8 +52,9 @@ async function wave(siege: Siege, count: number): Promise<void> {
 
 async function openSessions({ gateway, token }: Siege, count: number): Promise<readonly Client[]> {
   const clients: Client[] = []
+  let left = count
   const opener = async (): Promise<void> => {
-    while (clients.length < count) clients.push(await connectTo(gateway.postgres, token))
+    while (left-- > 0) clients.push(await connectTo(gateway.postgres, token))
   }
   await Promise.all([opener(), opener(), opener(), opener()])
   return clients

@@ -87,7 +87,10 @@ async function startAttack(what: { port: number; token: string; name: OnslaughtN
   return {
     stop: async () => {
       child.stdin!.end()
-      return JSON.parse(await heard()) as Outcome
+      const late = setTimeout(() => child.kill('SIGKILL'), STOPPING_MS)
+      const outcome = JSON.parse(await heard()) as Outcome
+      clearTimeout(late)
+      return outcome
     },
     [Symbol.asyncDispose]: () => endChild(child),
   }
@@ -100,6 +103,8 @@ async function endChild(child: ChildProcess): Promise<void> {
   await ended
 }
 
+/** How long an attacker may take to see that it is over, in ms. */
+const STOPPING_MS = 20_000
 const SAMPLES = 120
 /** How long a measurement takes, in ms: so long that an attack unfolds; fewer samples tell as much when all are slow. */
 const LEAST_MS = 600
@@ -170,7 +175,7 @@ const words = (all: Latency): string =>
 /** The most that the gateway held until this is called. */
 function watchMemory(siege: Siege): () => number {
   let most = siege.memory()
-  const timer = setInterval(() => (most = Math.max(most, siege.memory())), 50)
+  const timer = setInterval(() => (most = Math.max(most, siege.memory())), 50).unref()
   return () => {
     clearInterval(timer)
     return Math.max(most, siege.memory())

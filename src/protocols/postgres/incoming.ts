@@ -28,6 +28,9 @@ export class Incoming implements AsyncIterable<Event> {
   #unasked = 0
   #terminated = false
   readonly #turns: Turns
+  /** What was read since nothing waited, and at how much of that others have their turn; in the unit of `SHARE`. */
+  #had = 0
+  #due = 0
 
   constructor(client: Socket, turns: Turns) {
     this.#client = client
@@ -61,15 +64,22 @@ export class Incoming implements AsyncIterable<Event> {
 
   /** Ends with the client's Terminate, or once closed. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Event> {
-    let had = 0
     for await (const event of this.#events) {
       this.#taken(event)
-      had = this.#unread.messages > 0 ? had + (COSTS.get(event.frame.type) ?? 1) : 0
-      if (had < SHARE) this.#turns.small()
-      else await this.#turns.next().then(() => (had = 0))
+      await this.#myTurn(event.frame.type)
       if (event.from === 'client' && event.frame.type === FRONTEND.Terminate) return
       yield event
     }
+  }
+
+  /** Resolves when the next message may be read. Whoever has more waiting than a share takes turns until nothing waits. */
+  async #myTurn(type: number): Promise<void> {
+    if (this.#unread.messages === 0) this.#had = this.#due = 0
+    else this.#had += COSTS.get(type) ?? 1
+    if (this.#had < SHARE) return this.#turns.small()
+    if (this.#had < this.#due) return
+    this.#due = this.#had + SHARE
+    await this.#turns.next()
   }
 
   #taken({ from, frame: { bytes } }: Event): void {
