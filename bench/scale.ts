@@ -12,6 +12,8 @@ import type { Stage } from './stage/stage.ts'
 
 /** Until what opening or closing needed is let go of, in ms. */
 const REST_MS = 5_000
+/** For roles to go, in s. */
+const PATIENCE_S = 300
 const QUERY = 'SELECT abalance FROM pgbench_accounts WHERE aid = $1'
 const ACCOUNTS = 100_000
 
@@ -24,16 +26,16 @@ export const scale: Figure = {
   sessions: ({ scale }) => scale.idle + scale.active + 20,
   run: async (stage, size) => {
     await using fresh = await stage.anotherGateway()
-    const crowd = await measureCrowd(fresh.arm, size)
+    const crowd = await measureCrowd(fresh.arm, stage, size)
     const churn = await measureChurn(fresh.arm, stage, size)
     return [...crowd, ...churn].map(({ value, ...about }) => ({ ...about, rivals: [], arms: { gateway: [value] } }))
   },
 }
 
 /** Idle sessions, then active ones beside them. */
-async function measureCrowd(arm: Arm, { seconds, scale: { idle, active } }: Size): Promise<readonly Single[]> {
+async function measureCrowd(arm: Arm, stage: Stage, { seconds, scale: { idle, active } }: Size): Promise<readonly Single[]> {
   await closeClients(await openClients(arm, 50))
-  await sleep(REST_MS)
+  await settle(stage.database, 0)
   const before = memory(arm)
   const start = performance.now()
   const idlers = await openClients(arm, idle)
@@ -43,12 +45,14 @@ async function measureCrowd(arm: Arm, { seconds, scale: { idle, active } }: Size
   const workers = await openClients(arm, active)
   const alone = await work(workers, seconds)
   await closeClients(idlers)
-  await sleep(REST_MS)
+  const closing = await settle(stage.database, active)
   const without = await work(workers, seconds)
   await closeClients(workers)
+  await settle(stage.database, 0)
   const beside = `${active} active sessions beside ${idle} idle ones`
   return [
     { name: 'scale-open', title: `${idle} sessions opened, 8 at a time`, unit: 's', better: 'lower', value: opening },
+    { name: 'scale-close', title: `${idle} sessions left at once: until the last role is gone`, unit: 's', better: 'lower', value: closing },
     { name: 'scale-memory', title: `Memory for each of ${idle} idle sessions`, unit: 'KB', better: 'lower', value: each },
     { name: 'scale-throughput', title: `${beside}, all together`, unit: 'statements a second', better: 'higher', value: alone.perSecond },
     { name: 'scale-latency', title: `${beside}, p50 of a statement`, unit: 'ms', better: 'lower', value: alone.p50 },
@@ -77,7 +81,7 @@ async function work(clients: readonly Client[], seconds: number): Promise<{ perS
 async function measureChurn(arm: Arm, stage: Stage, { scale: { churn } }: Size): Promise<readonly Single[]> {
   const wave = async (): Promise<void> => {
     for (let count = 0; count < churn; count += 50) await closeClients(await openClients(arm, 50))
-    await sleep(REST_MS)
+    await settle(stage.database, 0)
   }
   await wave()
   const before = { memory: memory(arm), descriptors: descriptors(arm) }
@@ -98,6 +102,16 @@ function memory({ pid }: Arm): number {
 
 function descriptors({ pid }: Arm): number {
   return readdirSync(`/proc/${pid}/fd`).length
+}
+
+/** Waits until no more than so many roles are left, or no fewer will be, and a little more; how long that took, in s. */
+async function settle(database: Database, wanted: number): Promise<number> {
+  const start = performance.now()
+  const passed = (): number => (performance.now() - start) / 1000
+  while ((await roles(database)) > wanted && passed() < PATIENCE_S) await sleep(100)
+  const took = passed()
+  await sleep(REST_MS)
+  return took
 }
 
 async function roles({ query }: Database): Promise<number> {

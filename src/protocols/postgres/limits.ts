@@ -16,7 +16,7 @@ const CLIENT: Readonly<Record<number, number>> = {
   [FRONTEND.Sync]: 4,
   [FRONTEND.Terminate]: 4,
   [FRONTEND.FunctionCall]: MIB,
-  [FRONTEND.CopyData]: 16 * MIB,
+  [FRONTEND.CopyData]: 64 * MIB,
   [FRONTEND.CopyDone]: 4,
   [FRONTEND.CopyFail]: 64 * KIB,
 }
