@@ -22,7 +22,8 @@ type Single = Pick<Table, 'name' | 'title' | 'unit' | 'better'> & { readonly val
 /** Many sessions at once through one gateway that has had none before: measured once. */
 export const scale: Figure = {
   name: 'scale',
-  about: 'many sessions at once: how long opening them takes, what they cost, what the active ones get, what they leave',
+  about:
+    'many sessions at once: how long opening them takes, what they cost, what the active ones get, what they leave',
   sessions: ({ scale }) => scale.idle + scale.active + 20,
   run: async (stage, size) => {
     await using fresh = await stage.anotherGateway()
@@ -33,7 +34,11 @@ export const scale: Figure = {
 }
 
 /** Idle sessions, then active ones beside them. */
-async function measureCrowd(arm: Arm, stage: Stage, { seconds, scale: { idle, active } }: Size): Promise<readonly Single[]> {
+async function measureCrowd(
+  arm: Arm,
+  stage: Stage,
+  { seconds, scale: { idle, active } }: Size,
+): Promise<readonly Single[]> {
   await closeClients(await openClients(arm, 50))
   await settle(stage.database, 0)
   const before = memory(arm)

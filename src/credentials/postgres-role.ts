@@ -108,13 +108,15 @@ function revokeOnce(
 ): Promise<Revocation> {
   const current = state.running.get(role)
   if (current !== undefined) return current
-  const run = state.inTurn(() => revokeRole({ database, owner, clock }, role)).then((revocation) => {
-    state.running.delete(role)
-    state.held.delete(role)
-    if (revocation.verified) state.owed.delete(role)
-    else state.owed.add(role)
-    return revocation
-  })
+  const run = state
+    .inTurn(() => revokeRole({ database, owner, clock }, role))
+    .then((revocation) => {
+      state.running.delete(role)
+      state.held.delete(role)
+      if (revocation.verified) state.owed.delete(role)
+      else state.owed.add(role)
+      return revocation
+    })
   state.running.set(role, run)
   return run
 }

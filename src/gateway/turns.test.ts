@@ -19,9 +19,9 @@ it('those who have had a share go on one at a time, in the order in which they c
 it('whoever is alone goes on with every turn of the event loop; not while others ask for something', async () => {
   const turns = takeTurns()
   let shares = 0
-  let going = true
+  const over = new AbortController()
   const greedy = (async () => {
-    for (; going; shares++) await turns.next()
+    for (; !over.signal.aborted; shares++) await turns.next()
   })()
   const after = async (loops: number, each: () => void): Promise<number> => {
     const before = shares
@@ -33,7 +33,7 @@ it('whoever is alone goes on with every turn of the event loop; not while others
   }
   const alone = await after(1_000, () => undefined)
   const beside = await after(1_000, () => turns.small())
-  going = false
+  over.abort()
   await greedy
   assert.ok(alone > 300, `${alone} shares alone`)
   assert.ok(beside < alone / 2, `${beside} shares beside others, ${alone} alone`)

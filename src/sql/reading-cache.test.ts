@@ -26,7 +26,9 @@ describe('the cache of readings', () => {
   it('keeps no reading of very many statements, and counts those of a few', () => {
     const cache = newReadingCache(100, 3_000)
     const statement = { touches: [] } as unknown as Extract<Reading, { statements: unknown }>['statements'][number]
-    const reading = (statements: number): Reading => ({ statements: Array(statements).fill(statement) })
+    const reading = (statements: number): Reading => ({
+      statements: Array.from({ length: statements }, () => statement),
+    })
     cache.keep('many', 'many', reading(251))
     for (const key of ['a', 'b', 'c']) cache.keep(key, key, reading(2))
     assert.deepEqual(

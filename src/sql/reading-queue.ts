@@ -33,7 +33,12 @@ export type ReadingQueue = {
 }
 
 /** `ms`: what it took of the worker's own time; of a text that broke it, all the time that passed. */
-type Settled = (settled: { readonly key: string; readonly request: ReadRequest; readonly reading: Reading; readonly ms: number }) => void
+type Settled = (settled: {
+  readonly key: string
+  readonly request: ReadRequest
+  readonly reading: Reading
+  readonly ms: number
+}) => void
 
 export type QueueOptions = {
   readonly timeoutMs: number

@@ -38,7 +38,10 @@ const MOST_TOUCHES = 256
 
 function decidable(statements: readonly Statement[]): Reading {
   if (statements.length > MOST_STATEMENTS) return tooMuch(`${statements.length} statements`, MOST_STATEMENTS)
-  const all = statements.flatMap(({ touches, uses }) => [...touches, ...(uses && 'statement' in uses ? uses.statement.touches : [])])
+  const all = statements.flatMap(({ touches, uses }) => [
+    ...touches,
+    ...(uses && 'statement' in uses ? uses.statement.touches : []),
+  ])
   if (all.length <= MOST_TOUCHES) return { statements }
   const different = new Set(all.map((touch) => JSON.stringify(touch))).size
   return different <= MOST_TOUCHES ? { statements } : tooMuch(`${different} things that it touches`, MOST_TOUCHES)

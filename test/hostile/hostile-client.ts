@@ -23,25 +23,25 @@ export async function intrude({ port, token }: Target): Promise<HostileClient> {
   const { socket } = await rawConnect({ port, password: token })
   socket.removeAllListeners('data')
   const codes = new Set<string>()
-  let readies = 0
+  const heard = { readies: 0 }
   const wakers: (() => void)[] = []
   const wake = (): void => wakers.splice(0).forEach((waker) => waker())
   const changes = (): Promise<void> => new Promise((resolve) => wakers.push(resolve))
   const read = messageReader((type, body) => {
     if (type === 'E') codes.add(codeOf(body))
-    if (type === 'Z') readies++
+    if (type === 'Z') heard.readies++
     wake()
   })
   socket.on('data', read).on('drain', wake).on('close', wake).resume()
   const ready = async (): Promise<void> => {
-    const before = readies
-    while (readies === before && !socket.destroyed) await changes()
+    const before = heard.readies
+    while (heard.readies === before && !socket.destroyed) await changes()
   }
   return {
     socket,
     codes,
     get readies() {
-      return readies
+      return heard.readies
     },
     ready,
     flood: async (bytes) => {

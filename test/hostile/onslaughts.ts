@@ -157,12 +157,20 @@ export const ONSLAUGHTS = {
   'sub-selects 2,000 deep': asking(`SELECT ${around('(SELECT ', 2_000, '1', ')')}`),
   'a list of 200,000': asking(`SELECT id FROM orders WHERE id IN (1${',1'.repeat(200_000)})`),
   '100,000 statements': asking('SELECT 1;'.repeat(100_000)),
-  '5,000 relations': sending((turn) => long('Q', `SELECT 1 FROM ${Array.from({ length: 5_000 }, (_, i) => `n${turn}_${i}`).join()}`)),
-  '5,000 functions': sending((turn) => long('Q', `SELECT ${Array.from({ length: 5_000 }, (_, i) => `f${turn}_${i}()`).join()}`)),
+  '5,000 relations': sending((turn) =>
+    long('Q', `SELECT 1 FROM ${Array.from({ length: 5_000 }, (_, i) => `n${turn}_${i}`).join()}`),
+  ),
+  '5,000 functions': sending((turn) =>
+    long('Q', `SELECT ${Array.from({ length: 5_000 }, (_, i) => `f${turn}_${i}()`).join()}`),
+  ),
   'a Bind of 60 MiB': sending(() => Buffer.concat([parse('SELECT length($1)'), longBind(60 << 20), execute(), sync])),
   'expensive texts from 8 clients': sending((turn) => long('Q', `SELECT ${turn}${'+1'.repeat(4_000)}`), 8),
   'expensive short texts from 8 clients': sending(
-    (turn) => long('Q', `SELECT 1 AS n${turn} FROM ${Array.from({ length: 99 }, (_, i) => `orders o${i}`).join()} WHERE ${Array.from({ length: 98 }, (_, i) => `o${i}.id=o${i + 1}.id`).join(' AND ')} AND false`),
+    (turn) =>
+      long(
+        'Q',
+        `SELECT 1 AS n${turn} FROM ${Array.from({ length: 99 }, (_, i) => `orders o${i}`).join()} WHERE ${Array.from({ length: 98 }, (_, i) => `o${i}.id=o${i + 1}.id`).join(' AND ')} AND false`,
+      ),
     8,
   ),
   'a flood of Syncs': pouring(times(1_000, sync)),

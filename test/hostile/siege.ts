@@ -77,7 +77,7 @@ async function startAttack(what: { port: number; token: string; name: OnslaughtN
   const child = spawn('nice', ['-n', '10', process.execPath, program, JSON.stringify(what)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
-  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]()
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const heard = async (): Promise<string> => {
     const { value, done } = await lines.next()
     assert.ok(!done, `the attack "${what.name}" ended without a word`)
@@ -86,7 +86,7 @@ async function startAttack(what: { port: number; token: string; name: OnslaughtN
   assert.equal(await heard(), 'begun')
   return {
     stop: async () => {
-      child.stdin!.end()
+      child.stdin.end()
       const late = setTimeout(() => child.kill('SIGKILL'), STOPPING_MS)
       const outcome = JSON.parse(await heard()) as Outcome
       clearTimeout(late)

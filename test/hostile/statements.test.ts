@@ -19,29 +19,33 @@ const ROWS: Partial<Record<OnslaughtName, readonly string[]>> = {
   'expensive short texts from 8 clients': ['none', 'unreadable'],
 }
 
-describe('a text too much for the reader is refused or answered, its session lives, and others do not wait', LINUX, () => {
-  let siege: Siege
-  let start: number
-  before(async () => {
-    siege = await startSiege()
-    start = siege.memory()
-  })
-  after(() => siege?.[Symbol.asyncDispose]())
-
-  for (const [name, codes] of Object.entries(ROWS)) {
-    it(name, async () => {
-      const { outcome } = await withstand(siege, name as OnslaughtName)
-      assert.ok(outcome.times > 0 && outcome.alive, JSON.stringify(outcome))
-      const seen = outcome.codes.length > 0 ? outcome.codes : ['none']
-      assert.deepEqual(
-        seen.filter((code) => !codes.includes(code)),
-        [],
-      )
-      await noneLeft(siege)
+describe(
+  'a text too much for the reader is refused or answered, its session lives, and others do not wait',
+  LINUX,
+  () => {
+    let siege: Siege
+    let start: number
+    before(async () => {
+      siege = await startSiege()
+      start = siege.memory()
     })
-  }
+    after(() => siege?.[Symbol.asyncDispose]())
 
-  it('holds on to no memory afterwards', async () => {
-    await eventually('its memory back', () => siege.memory() < start + 256, 30_000)
-  })
-})
+    for (const [name, codes] of Object.entries(ROWS)) {
+      it(name, async () => {
+        const { outcome } = await withstand(siege, name as OnslaughtName)
+        assert.ok(outcome.times > 0 && outcome.alive, JSON.stringify(outcome))
+        const seen = outcome.codes.length > 0 ? outcome.codes : ['none']
+        assert.deepEqual(
+          seen.filter((code) => !codes.includes(code)),
+          [],
+        )
+        await noneLeft(siege)
+      })
+    }
+
+    it('holds on to no memory afterwards', async () => {
+      await eventually('its memory back', () => siege.memory() < start + 256, 30_000)
+    })
+  },
+)
