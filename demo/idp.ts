@@ -40,16 +40,19 @@ const FEATURES: Configuration['features'] = {
   },
 }
 
+/** Where the provider listens, 0 being anywhere, and what it publishes: the first key signs. */
+export type IdpPlace = { readonly port?: number; readonly keys?: readonly JWK[] }
+
 /**
- * Starts a real provider with keys of its own. Everybody signs in with client credentials (RFC 6749 section 4.4), people
- * too, because nobody sits at a browser: the tokens look the same.
+ * Starts a real provider, with a key of its own unless some are given. Everybody signs in with client credentials (RFC
+ * 6749 section 4.4), people too, because nobody sits at a browser: the tokens look the same.
  */
-export async function startIdp(accounts: readonly Account[]): Promise<Idp> {
+export async function startIdp(accounts: readonly Account[], { port = 0, keys }: IdpPlace = {}): Promise<Idp> {
   const secrets = new Map(accounts.map(({ id }) => [id, randomBytes(24).toString('base64url')]))
-  const [OidcProvider, key] = await Promise.all([loadProvider(), signingKey()])
+  const [OidcProvider, own] = await Promise.all([loadProvider(), keys ?? signingKey().then((key) => [key])])
   const server = createServer()
-  const issuer = await listen(server)
-  const answer = new OidcProvider(issuer, configuration(accounts, secrets, key)).callback()
+  const issuer = await listen(server, port)
+  const answer = new OidcProvider(issuer, configuration(accounts, secrets, own)).callback()
   server.on('request', (request, response) => void answer(request, response))
   return {
     issuer,
@@ -61,10 +64,14 @@ export async function startIdp(accounts: readonly Account[]): Promise<Idp> {
   }
 }
 
-function configuration(accounts: readonly Account[], secrets: ReadonlyMap<string, string>, key: JWK): Configuration {
+function configuration(
+  accounts: readonly Account[],
+  secrets: ReadonlyMap<string, string>,
+  keys: readonly JWK[],
+): Configuration {
   return {
     adapter: memory,
-    jwks: { keys: [key] },
+    jwks: { keys: [...keys] },
     cookies: { keys: [randomBytes(32).toString('hex')] },
     ttl: { ClientCredentials: TOKEN_S },
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
@@ -99,13 +106,14 @@ async function loadProvider(): Promise<typeof Provider> {
   }
 }
 
-async function signingKey(): Promise<JWK> {
+/** A private key to sign with. */
+export async function signingKey(): Promise<JWK> {
   const { privateKey } = await generateKeyPair('ES256', { extractable: true })
   return { ...(await exportJWK(privateKey)), kid: randomBytes(8).toString('hex'), alg: 'ES256', use: 'sig' }
 }
 
-async function listen(server: Server): Promise<string> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+async function listen(server: Server, port: number): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 

@@ -1,39 +1,45 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { AdminGroups } from './admin/access.ts'
 import { createAdmin } from './admin/admin.ts'
 import { serveAdmin } from './admin/serve-admin.ts'
 import { createApprovals } from './approvals/create-approvals.ts'
-import { loadConfig, type Config } from './config/config.ts'
+import { openConfig } from './config/config.ts'
 import type { Endpoint } from './config/fields.ts'
 import { allowance } from './gateway/allowance.ts'
-import { serverTls, type ServerTls } from './gateway/certificate.ts'
+import { watchFiles } from './config/watch.ts'
+import type { ServerTls } from './gateway/certificate.ts'
 import { systemClock, type Clock } from './gateway/clock.ts'
+import type { Refusal, SessionId } from './gateway/domain.ts'
 import { openSession, type Core, type Gateway } from './gateway/gateway.ts'
 import { takeTurns } from './gateway/turns.ts'
 import { listen, type Listener, type Serve } from './gateway/listener.ts'
 import type { Protocol, Target } from './gateway/protocol.ts'
 import { createGrants } from './grants/grants.ts'
-import { createAuthenticate } from './identity/authenticate.ts'
 import { openLocalTokens } from './identity/local-tokens.ts'
-import { loadPolicies } from './policy/load-policies.ts'
+import { startPolicyEngine } from './policy/load-policies.ts'
 import { http } from './protocols/http/http.ts'
 import { postgres } from './protocols/postgres/postgres.ts'
+import { firstInForce, type Foundation, type InForce } from './in-force.ts'
 import { voteEntry } from './record/entry.ts'
 import { loadLogKey } from './record/key.ts'
 import { openRecorder } from './record/open-recorder.ts'
 import type { Recorder } from './record/recorder.ts'
+import { watchedRecorder } from './record/watched-recorder.ts'
+import { openRegistry, type Registry } from './registry.ts'
+import { createReloading, type Reloading, type ReloadStatus } from './reload.ts'
+import { createReview, type Review } from './review.ts'
 import { startReplica } from './store/replicas.ts'
 import { sessionsIndex, type SessionsIndex } from './store/sessions-index.ts'
 import { openStore, type Store } from './store/store.ts'
+import { watchedStore } from './store/watched-store.ts'
 import { sweepOrphans } from './sweep.ts'
-import { openTargets, PROTOCOLS } from './targets.ts'
-
-export type GatewayConfig = Config<typeof PROTOCOLS>
+import { PROTOCOLS, type GatewayConfig } from './targets.ts'
 
 /** Where a gateway says what it does, a line at a time. Checkpoint lines are to leave the machine. */
 export type Output = { readonly checkpoint: (line: string) => void; readonly warn: (line: string) => void }
 
-/** A gateway that accepts connections. */
+/** A gateway that accepts connections. `config` and `tls` are those in force. */
 export interface Running {
   readonly config: GatewayConfig
   readonly installation: string
@@ -43,6 +49,10 @@ export interface Running {
   readonly postgres: Listener
   /** Absent when neither `listen.http` nor a target asks for it. */
   readonly http?: Listener
+  /** Puts the config and the policies into force as the files are now; or refuses them, and goes on as before. */
+  readonly reload: Reloading['reload']
+  /** From now on does so by itself when they change; `told` hears how each time. */
+  watch(told: (status: ReloadStatus) => void): void
   /** Takes nothing new, lets what runs end within a limit, revokes every lease, closes the log. */
   drain(): Promise<void>
 }
@@ -57,8 +67,8 @@ type State = {
 
 /** Connections without an identity that are recorded, at most. */
 const STRANGERS_PER_SECOND = 10
-/** How often roles that a crash left behind are looked for, in ms. */
-const SWEEP_MS = 60_000
+/** How often roles are looked for that a crash, or a target that was down, left behind; in ms. */
+const SWEEP_MS = 10_000
 /** Where HTTP clients come in when there are targets for them and the config does not say. */
 const HTTP_AT: Endpoint = { host: '127.0.0.1', port: 8421 }
 /** How long connections may last once the gateway drains, in ms. */
@@ -67,62 +77,74 @@ const DRAIN_MS = 15_000
 /** Puts a gateway together out of its config file and starts it. Throws a Fault that says what is wrong. */
 export async function startGateway(file: string, output: Output, clock: Clock = systemClock): Promise<Running> {
   await using starting = new AsyncDisposableStack()
-  const config = await loadConfig(file, PROTOCOLS)
+  const { config, reads } = await openConfig(file, PROTOCOLS)
   const state = await openState(config, clock, output, starting)
-  const tls = await serverTls(config.data, config.tls, [config.listen.admin.at.host, config.listen.postgres.at.host])
+  const { foundation, ruling } = await openRuling(config, state.store.installation, clock)
   const admin = await listenLater('admin', config.listen.admin.at, output)
   starting.defer(() => admin.listener.close(0))
   const url = config.url ?? `http://${admin.listener.host}:${admin.listener.port}`
-  const core = await openCore(config, state, clock, url)
-  const { installation } = state.store
-  const targets = starting.use(openTargets(config, { installation, clock, live: core.live, warn: output.warn }))
-  const sweeping = starting.use(
-    sweepOrphans([...targets.postgres.values(), ...targets.http.values()], state.recorder, clock, {
-      everyMs: SWEEP_MS,
-      warn: output.warn,
-    }),
-  )
-  await sweeping.first
-  await state.index.closeOrphans([state.replica], clock.now())
+  const core = openCore(ruling, state, clock, url)
+  const registry = await openTargets(config, core, state, output, starting)
 
+  const review = createReview({ live: core.live, inForce: () => ruling.inForce, registry })
   const draining = new AbortController()
-  const base = { core, tls: tls.context, draining: draining.signal }
-  const door = await listenLater('postgres', config.listen.postgres.at, output)
-  starting.defer(() => door.listener.close(0))
-  door.serve(serving(postgres(), targets.postgres, base))
-  const httpAt = config.listen.http?.at ?? (targets.http.size > 0 ? HTTP_AT : undefined)
-  const httpDoor = httpAt && (await listenLater('http', httpAt, output))
-  starting.defer(() => httpDoor?.listener.close(0))
-  httpDoor?.serve(serving(http(), targets.http, base))
-  const doors = [door.listener, ...(httpDoor ? [httpDoor.listener] : [])]
+  const doors = await openDoors({ core, ruling, review, registry, draining: draining.signal }, output, starting)
+  const reloading = await createReloading({
+    foundation,
+    inForce: () => ruling.inForce,
+    enforce: (next) => {
+      ruling.inForce = next
+      review.changed()
+    },
+    registry,
+    http: doors.http !== undefined,
+    reads,
+    append: (entry) => state.recorder.append(entry, 'synced'),
+    warn: output.warn,
+  })
+  const listeners = [admin.listener, doors.postgres, ...(doors.http ? [doors.http] : [])]
   const app = createAdmin({
     authenticate: core.authenticate,
     approvals: core.approvals,
     sessions: state.index,
-    admin: config.admin,
+    admin: groupsOf(ruling),
     url,
-    readiness: () => [admin.listener, ...doors].every(({ accepting }) => accepting) && !draining.signal.aborted,
+    readiness: () => listeners.every(({ accepting }) => accepting) && !draining.signal.aborted,
+    reloading,
     log: (error) => output.warn(`admin: ${String(error)}`),
   })
-  admin.serve(serveAdmin(app.fetch, tls.context))
+  admin.serve(serveAdmin(app.fetch, () => ruling.inForce.tls.context))
+  const watching = starting.use(new AsyncDisposableStack())
   const parts = starting.move()
-  const drain = async (): Promise<void> => {
-    draining.abort()
-    const closed = Promise.all(doors.map((listener) => listener.close(DRAIN_MS)))
-    await Promise.all([...core.live.values()].map((session) => session.drain()))
-    await closed
-    await parts.disposeAsync()
-  }
   return {
-    config,
-    installation,
+    get config() {
+      return ruling.inForce.config
+    },
+    installation: state.store.installation,
     url,
-    tls,
+    get tls() {
+      return ruling.inForce.tls
+    },
     admin: admin.listener,
-    postgres: door.listener,
-    http: httpDoor?.listener,
-    drain,
+    ...doors,
+    reload: () => reloading.reload(),
+    watch: (told) =>
+      void watching.use(
+        watchFiles({ ...reloading, changed: async () => told(await reloading.reload()), clock, warn: output.warn }),
+      ),
+    drain: async () => {
+      draining.abort()
+      await watching.disposeAsync()
+      await drain(core, doors)
+      await parts.disposeAsync()
+    },
   }
+}
+
+async function drain(core: Core, { postgres, http }: Doors): Promise<void> {
+  const closed = Promise.all([postgres.close(DRAIN_MS), http?.close(DRAIN_MS)])
+  await Promise.all([...core.live.values()].map((session) => session.drain()))
+  await closed
 }
 
 async function openState(
@@ -132,27 +154,53 @@ async function openState(
   starting: AsyncDisposableStack,
 ): Promise<State> {
   await mkdir(config.data, { recursive: true, mode: 0o700 })
-  const store = starting.use(await openStore(config.data, clock))
+  const store = watchedStore(starting.use(await openStore(config.data, clock)), output.warn)
   const { id: replica } = starting.use(await startReplica(store, clock))
   const index = sessionsIndex(store, replica)
   starting.defer(() => index.flush())
   const note = (error: unknown): void => output.warn(`the index of sessions is behind the log: ${String(error)}`)
-  const recorder = await openRecorder({
+  const log = await openRecorder({
     dir: join(config.data, 'log'),
     installation: store.installation,
     replica,
     key: loadLogKey(config.data),
     clock,
     onCheckpoint: output.checkpoint,
-    onStored: (seq, at, entry) => void index.note(entry, seq, at).catch(note),
+    onStored: (seq, at, entry) => {
+      const noted = index.note(entry, seq, at)
+      if (noted instanceof Promise) noted.catch(note)
+    },
   })
-  starting.use(recorder)
+  const recorder = starting.use(watchedRecorder(log, clock, output.warn))
   return { store, replica, index, recorder }
 }
 
-async function openCore(config: GatewayConfig, { store, recorder }: State, clock: Clock, url: string): Promise<Core> {
-  const local = await openLocalTokens({ dataDir: config.data, installation: store.installation, clock })
-  const policy = loadPolicies(config.policies, { targets: config.targets })
+/** What is in force now. */
+type Ruling = { inForce: InForce }
+
+async function openRuling(
+  config: GatewayConfig,
+  installation: string,
+  clock: Clock,
+): Promise<{ readonly foundation: Foundation; readonly ruling: Ruling }> {
+  const local = await openLocalTokens({ dataDir: config.data, installation, clock })
+  const foundation = { cedar: startPolicyEngine(), local, clock }
+  return { foundation, ruling: { inForce: await firstInForce(config, foundation) } }
+}
+
+/** The groups of `admin` as they are now. */
+function groupsOf(ruling: Ruling): AdminGroups {
+  return {
+    get operators() {
+      return ruling.inForce.config.admin.operators
+    },
+    get auditors() {
+      return ruling.inForce.config.admin.auditors
+    },
+  }
+}
+
+function openCore(ruling: Ruling, { store, recorder }: State, clock: Clock, url: string): Core {
   const approvals = createApprovals({
     store,
     clock,
@@ -161,11 +209,11 @@ async function openCore(config: GatewayConfig, { store, recorder }: State, clock
   })
   return {
     clock,
-    policy: () => policy,
+    policy: () => ruling.inForce.policy,
     recorder,
     approvals,
     grants: createGrants({ store, clock }),
-    authenticate: createAuthenticate({ providers: config.identity, local, clock }),
+    authenticate: (token) => ruling.inForce.authenticate(token),
     strangers: allowance(STRANGERS_PER_SECOND, clock),
     turns: takeTurns(),
     live: new Map(),
@@ -173,17 +221,71 @@ async function openCore(config: GatewayConfig, { store, recorder }: State, clock
   }
 }
 
-type Base = Pick<Gateway<Target<unknown>, unknown>, 'core' | 'tls' | 'draining'>
+/** The targets, ready for sessions: what a crash left there is gone, or cannot be reached. */
+async function openTargets(
+  config: GatewayConfig,
+  core: Core,
+  { store, recorder, index, replica }: State,
+  { warn }: Output,
+  starting: AsyncDisposableStack,
+): Promise<Registry> {
+  const { clock, live } = core
+  const isLive = (session: SessionId): boolean => live.has(session)
+  const registry = starting.use(openRegistry({ installation: store.installation, clock, isLive, warn }))
+  registry.prepare(config.targets).make()
+  const sweeping = starting.use(sweepOrphans(() => registry.all(), recorder, clock, { everyMs: SWEEP_MS, warn }))
+  await sweeping.first
+  await index.closeOrphans([replica], clock.now())
+  return registry
+}
+
+type Base = {
+  readonly core: Core
+  readonly ruling: Ruling
+  readonly review: Review
+  readonly registry: Registry
+  readonly draining: AbortSignal
+}
+
+type Doors = { readonly postgres: Listener; readonly http?: Listener }
+
+/** The listeners of the protocols. */
+async function openDoors(base: Base, output: Output, starting: AsyncDisposableStack): Promise<Doors> {
+  const { registry } = base
+  const { listen } = base.ruling.inForce.config
+  const door = await listenLater('postgres', listen.postgres.at, output)
+  starting.defer(() => door.listener.close(0))
+  door.serve(serving(postgres(), registry.postgres, base))
+  const httpAt = listen.http?.at ?? (registry.http.size > 0 ? HTTP_AT : undefined)
+  const httpDoor = httpAt && (await listenLater('http', httpAt, output))
+  starting.defer(() => httpDoor?.listener.close(0))
+  httpDoor?.serve(serving(http(), registry.http, base))
+  return { postgres: door.listener, http: httpDoor?.listener }
+}
 
 /** A protocol over its own targets. */
-function serving<T extends Target<C>, C>(protocol: Protocol<T, C>, targets: ReadonlyMap<string, T>, base: Base): Serve {
+function serving<T extends Target<C>, C>(
+  protocol: Protocol<T, C>,
+  targets: ReadonlyMap<string, T>,
+  { core, ruling, review, draining }: Base,
+): Serve {
   const gateway: Gateway<T, C> = {
-    ...base,
+    core,
+    draining,
+    get tls() {
+      return ruling.inForce.tls.context
+    },
     target: (name) => targets.get(name),
     open: async (request) => {
-      const opened = await openSession<T, C>(base.core, request)
-      if ('session' in opened && base.draining.aborted) await opened.session.drain()
-      return opened
+      const under = ruling.inForce
+      const opened = await openSession<T, C>(core, request)
+      if ('refusal' in opened) return opened
+      const { session } = opened
+      review.opened(session, request.target, under)
+      if (draining.aborted) await session.drain()
+      if (!session.stopped.aborted) return opened
+      await session[Symbol.asyncDispose]()
+      return { refusal: session.stopped.reason as Refusal }
     },
   }
   return (socket, admitted) => protocol.serve(socket, gateway, admitted)

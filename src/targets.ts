@@ -1,69 +1,103 @@
 import type { Config } from './config/config.ts'
+import type { TargetConfig } from './config/schema.ts'
 import { staticLease } from './credentials/bearer.ts'
 import { passwordLease } from './credentials/password.ts'
-import { openDatabase, type Database } from './credentials/postgres-pool.ts'
+import { openDatabase } from './credentials/postgres-pool.ts'
 import { postgresRole, type RoleCredential } from './credentials/postgres-role.ts'
+import { trackLeases } from './credentials/track-leases.ts'
 import type { Clock } from './gateway/clock.ts'
 import type { SessionId } from './gateway/domain.ts'
-import { reasonOf } from './gateway/fault.ts'
 import type { Secret } from './gateway/secret.ts'
-import type { Lease, LeaseSource, Revocation } from './grants/lease.ts'
+import type { LeaseSource } from './grants/lease.ts'
 import { httpConfig } from './protocols/http/config.ts'
 import { httpTarget, type HttpTarget } from './protocols/http/http-target.ts'
 import { catalogSource } from './protocols/postgres/catalog.ts'
 import { postgresConfig, type PostgresConfig } from './protocols/postgres/config.ts'
 import { postgresTarget, type PostgresTarget } from './protocols/postgres/postgres-target.ts'
+import type { SqlReader } from './sql/reader.ts'
 import { startSqlReader } from './sql/worker-reader.ts'
 
 /** How each protocol reads its part of a target in the config. */
 export const PROTOCOLS = { postgres: postgresConfig, http: httpConfig }
 
-/** The registered targets by name, those of each protocol apart, with what they share. */
-export type Targets = AsyncDisposable & {
-  readonly postgres: ReadonlyMap<string, PostgresTarget>
-  readonly http: ReadonlyMap<string, HttpTarget>
+export type GatewayConfig = Config<typeof PROTOCOLS>
+export type TargetSettings = TargetConfig<typeof PROTOCOLS>
+
+/** A target that was made ready, and what of the config it was made from. */
+export type OpenTarget = AsyncDisposable & {
+  readonly config: TargetSettings
+  readonly target: PostgresTarget | HttpTarget
+  /** None of its leases may be alive at the target any more. */
+  readonly isSettled: () => boolean
 }
 
-type Parts = {
+export type TargetParts = {
   readonly installation: string
   readonly clock: Clock
-  readonly live: ReadonlyMap<SessionId, unknown>
+  readonly isLive: (session: SessionId) => boolean
+  /** Sessions, of whatever target, that have a lease or are getting one. */
+  readonly leased: Set<SessionId>
+  readonly warn: (line: string) => void
+  /** Called when the last lease of a target is gone. */
+  readonly settled: () => void
 }
 
-/** Makes the targets of a config ready; connects to none of them yet. */
-export function openTargets(
-  config: Config<typeof PROTOCOLS>,
-  parts: Parts & { readonly warn: (line: string) => void },
-): Targets {
+/**
+ * Makes targets ready; connects to none of them yet. They share one reader of SQL, which knows each by its name: two
+ * targets of one name must come from two calls.
+ */
+export function openTargets(configs: readonly TargetSettings[], parts: TargetParts): readonly OpenTarget[] {
   const reader = startSqlReader()
-  const databases: Database[] = []
-  const postgres = new Map<string, PostgresTarget>()
-  const http = new Map<string, HttpTarget>()
-  for (const target of config.targets) {
-    const { name } = target
-    if (target.protocol === 'http') {
-      http.set(name, httpTarget({ name, config: target.settings, leases: staticLease(target.settings.lease) }))
-      continue
-    }
-    const { settings } = target
-    const database = openDatabase({ url: settings.url, login: loginOf(settings), tls: tlsOf(settings) })
-    databases.push(database)
-    const catalog = catalogSource({ query: database.query, sensitive: settings.sensitive, clock: parts.clock })
-    const leases = watched(name, leasesOf(name, settings, parts), parts.warn)
-    postgres.set(name, postgresTarget({ name, config: settings, leases, catalog, reader }))
+  let users = configs.length
+  const leave = async (): Promise<void> => {
+    users--
+    if (users === 0) await reader[Symbol.asyncDispose]()
   }
+  return configs.map((config) => {
+    const { target, isSettled, ...opened } =
+      config.protocol === 'http' ? openHttp(config, parts) : openPostgres(config, reader, parts)
+    return {
+      config,
+      target,
+      isSettled,
+      [Symbol.asyncDispose]: async () => {
+        await opened[Symbol.asyncDispose]()
+        await leave()
+      },
+    }
+  })
+}
+
+type Settings<P extends keyof typeof PROTOCOLS> = Extract<TargetSettings, { protocol: P }>
+type Opened = Omit<OpenTarget, 'config'>
+
+function openHttp({ name, settings }: Settings<'http'>, parts: TargetParts): Opened {
+  const leases = trackLeases(staticLease(settings.lease), { ...parts, target: name })
+  const target = httpTarget({ name, config: settings, leases })
+  return { target, isSettled: leases.isSettled, [Symbol.asyncDispose]: () => target[Symbol.asyncDispose]() }
+}
+
+function openPostgres({ name, settings }: Settings<'postgres'>, reader: SqlReader, parts: TargetParts): Opened {
+  const database = openDatabase({ url: settings.url, login: loginOf(settings), tls: tlsOf(settings) })
+  const catalog = catalogSource({ query: database.query, sensitive: settings.sensitive, clock: parts.clock })
+  const made = postgresTarget({ name, config: settings, leases: leasesOf(name, settings, parts), catalog, reader })
+  const leases = trackLeases(made.leases, { ...parts, target: name })
+  const target = { ...made, leases }
   return {
-    postgres,
-    http,
+    target,
+    isSettled: leases.isSettled,
     [Symbol.asyncDispose]: async () => {
-      await disposeAll(...postgres.values(), ...http.values(), ...databases)
-      await reader[Symbol.asyncDispose]()
+      await Promise.all([target[Symbol.asyncDispose](), database[Symbol.asyncDispose]()])
     },
   }
 }
 
 /** Where the credentials of a target come from. */
-export function leasesOf(name: string, settings: PostgresConfig, parts: Parts): LeaseSource<RoleCredential> {
+export function leasesOf(
+  name: string,
+  settings: PostgresConfig,
+  parts: Pick<TargetParts, 'installation' | 'clock' | 'isLive'>,
+): LeaseSource<RoleCredential> {
   const { url, lease } = settings
   const tls = tlsOf(settings)
   if (lease.from === 'password') return passwordLease({ target: name, url, login: lease.url, tls })
@@ -76,34 +110,8 @@ export function leasesOf(name: string, settings: PostgresConfig, parts: Parts): 
     owner: lease.owner,
     installation: parts.installation,
     clock: parts.clock,
-    isLive: async (session) => parts.live.has(session),
+    isLive: async (session) => parts.isLive(session),
   })
-}
-
-/** A client hears that there is no credential, or nothing at all; an operator has to hear why. */
-function watched<C>(name: string, leases: LeaseSource<C>, warn: (line: string) => void): LeaseSource<C> {
-  const told = (what: string, error: unknown): void => warn(`target ${name}: ${what}: ${reasonOf(error)}`)
-  return {
-    ...leases,
-    take: async (request) => {
-      try {
-        const lease = await leases.take(request)
-        return { ...lease, revoke: () => watchedRevocation(lease, told) }
-      } catch (error) {
-        told('no credential could be made', error)
-        throw error
-      }
-    },
-  }
-}
-
-async function watchedRevocation(
-  lease: Lease<unknown>,
-  told: (what: string, error: unknown) => void,
-): Promise<Revocation> {
-  const revocation = await lease.revoke()
-  if (!revocation.verified) told(`${lease.name} could not be revoked yet, and will be tried again`, revocation.error)
-  return revocation
 }
 
 /** The login that reads the catalog. */
@@ -115,8 +123,4 @@ export function loginOf({ lease }: PostgresConfig): Secret {
 export function tlsOf({ tls: { mode, ca } }: PostgresConfig): false | { ca?: string; rejectUnauthorized: boolean } {
   if (mode === 'disable' || mode === 'prefer') return false
   return { ca, rejectUnauthorized: mode !== 'require' || ca !== undefined }
-}
-
-async function disposeAll(...parts: readonly AsyncDisposable[]): Promise<void> {
-  await Promise.all(parts.map((part) => part[Symbol.asyncDispose]()))
 }

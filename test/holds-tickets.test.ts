@@ -104,6 +104,21 @@ describe('an approval', () => {
     assert.equal(await total(104), 7)
   })
 
+  it('is asked for with an estimate, and what is asked for that at the target is recorded before', async () => {
+    await using client = await connected(scene)
+    const text = 'UPDATE orders SET total = total + $1 WHERE id = $2'
+    await refused(client.query({ text, values: [9, 106] }))
+    const trail = (await scene.records()).filter(
+      (record) => 'parameters' in record && record.parameters?.join() === '9,106',
+    )
+    assert.deepEqual(
+      trail.map((record) => (record.type === 'operation' ? record.decision : record.type)),
+      ['preview', 'hold', 'deny'],
+    )
+    assert.ok(trail.every((record) => 'text' in record && record.text === text))
+    assert.equal(new Set(trail.map((record) => 'operation' in record && record.operation)).size, 1)
+  })
+
   it('runs once when two sessions of one identity wait for it together', async () => {
     const update = 'UPDATE customers SET balance = balance + 1 WHERE id = 1'
     await using one = await connected(scene)

@@ -158,18 +158,6 @@ describe('what an HTTP target answers', () => {
       )
     }
   })
-
-  it('breaks off where the target breaks off: nobody takes half an answer for a whole one', async () => {
-    open.routes.set('GET /v1/a', (_request, response) => {
-      response.writeHead(200, { 'content-type': 'text/plain' }).write('half')
-      setTimeout(() => response.destroy(), 20)
-    })
-    await assert.rejects(open.ask('/billing/v1/a'), { code: 'ECONNRESET' })
-    const last = (await open.records()).findLast((record) => record.type === 'answer')
-    assert.equal(last?.outcome?.status, 'failed')
-    answers(open, 200, {}, 'ok')
-    assert.equal((await open.ask('/billing/v1/a')).body, 'ok')
-  })
 })
 
 describe('an HTTP target that does not answer as one', () => {

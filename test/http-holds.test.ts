@@ -93,16 +93,4 @@ describe('a held HTTP request', () => {
     assert.match(refusalOf(answer).approval?.id ?? '', /^apr_/)
     assert.equal(scene.received.length, 0)
   })
-
-  it('is withdrawn when its client leaves', async () => {
-    const leaving = new AbortController()
-    const gone = refund(50, { signal: leaving.signal }).catch((error: Error) => error.name)
-    const id = await heldAs('{"amount":50}')
-    leaving.abort()
-    assert.equal(await gone, 'AbortError')
-    const state = async (): Promise<unknown> => (await scene.api(approver, `/api/v1/approvals/${id}`))['state']
-    await within('it is withdrawn', async () => (await state()) === 'withdrawn', 3_000)
-    await vote(id, 'approve')
-    assert.equal(scene.received.length, 0)
-  })
 })

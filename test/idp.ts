@@ -1,1 +1,1 @@
-export { startIdp, type Account, type Idp } from '../demo/idp.ts'
+export { signingKey, startIdp, type Account, type Idp } from '../demo/idp.ts'

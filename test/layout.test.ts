@@ -32,9 +32,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** What a protocol may know by its types only. */
 const TYPES_ONLY = ['grants', 'credentials']
 /** All that `sql` and `mask` may know of the gateway. */
-const NOUNS = ['src/gateway/domain.ts', 'src/gateway/refusals.ts', 'src/gateway/fault.ts']
+const NOUNS = ['src/gateway/domain.ts', 'src/gateway/source.ts', 'src/gateway/refusals.ts', 'src/gateway/fault.ts']
 /** The composition root, which knows everything, and `cli`, which stands on it. */
-const ROOTS = ['src/main.ts', 'src/start.ts', 'src/targets.ts']
+const ROOTS = ['main', 'start', 'targets', 'registry', 'in-force', 'review', 'reload'].map((name) => `src/${name}.ts`)
 
 /** `src/sql/reader.ts` -> `sql`; a file directly in `src` is its own folder. */
 function folderOf(path: string): string {

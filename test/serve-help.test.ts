@@ -15,6 +15,7 @@ const COMMANDS = [
   'approve',
   'reject',
   'sessions',
+  'reload',
   'replay',
   'audit',
   'audit verify',

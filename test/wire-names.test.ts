@@ -248,7 +248,7 @@ describe('what the gateway does not take', () => {
     assert.deepEqual(brief(await client.ready(2)), ['C BEGIN', 'Z T', 'E SP007', 'Z E'])
   })
 
-  it('is COPY: its stray data is ignored and the next Query is decided and masked', async () => {
+  it('is a COPY that is refused: its stray data is ignored and the next Query is decided and masked', async () => {
     await using client = await connect()
     const data = [frame('d', Buffer.from('1\t1\t1\n')), frame('c'), frame('f', str('no'))]
     client.send(query('COPY orders FROM STDIN'), ...data, query(EMAILS))

@@ -1,4 +1,4 @@
-import { execFile, execFileSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
@@ -34,10 +34,12 @@ export function findPgbench(): Pgbench | undefined {
     ...versions.map((version) => join(debian, version, 'bin')),
     ...(process.env.PATH ?? '').split(delimiter),
   ]
-  const path = places.map((place) => join(place, 'pgbench')).find((path) => existsSync(path))
-  return path === undefined
-    ? undefined
-    : { path, version: execFileSync(path, ['--version'], { encoding: 'utf8' }).trim() }
+  for (const path of places.map((place) => join(place, 'pgbench')).filter((path) => existsSync(path))) {
+    const { status, stdout } = spawnSync(path, ['--version'], { encoding: 'utf8' })
+    // Debian's wrapper is there without the program, and fails.
+    if (status === 0) return { path, version: stdout.trim() }
+  }
+  return undefined
 }
 
 /** `pgbench -S`: one SELECT by primary key over and over; the time it takes to connect counts as run time. Rejects when a statement fails. Connections are without TLS. */

@@ -15,6 +15,8 @@ export const ACCESS = {
   'approvals.get': 'anyone',
   'approvals.vote': 'people',
   'sessions.list': 'people',
+  'config.get': 'people',
+  'config.reload': 'people',
 } as const satisfies Record<string, Who>
 
 export type Route = keyof typeof ACCESS
@@ -24,8 +26,16 @@ export function mayCall(route: Route, identity: Identity): boolean {
 }
 
 /** May see every session and every approval. */
-export function isOverseer(identity: Identity, admin: AdminGroups): boolean {
-  const groups = [...admin.operators, ...admin.auditors]
+export function isOverseer(identity: Identity, { operators, auditors }: AdminGroups): boolean {
+  return isPersonIn(identity, [...operators, ...auditors])
+}
+
+/** May change how the gateway runs. */
+export function isOperator(identity: Identity, { operators }: AdminGroups): boolean {
+  return isPersonIn(identity, operators)
+}
+
+function isPersonIn(identity: Identity, groups: readonly string[]): boolean {
   return isPerson(identity) && groups.some((group) => identity.groups.includes(group))
 }
 

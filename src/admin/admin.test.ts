@@ -27,6 +27,7 @@ const callers = {
   auditor: identity({ subject: 'aud', groups: ['security-team'] }),
   operator: identity({ subject: 'ops', groups: ['platform'] }),
 } as const satisfies Record<string, Identity>
+const reloads = { policy: 'p1', since: START, changed: ['policies'] }
 type Caller = keyof typeof callers | 'none' | 'bad'
 
 const session: SessionSummary = {
@@ -70,6 +71,7 @@ describe('the admin API', () => {
       admin: { operators: ['platform'], auditors: ['security-team'] },
       url: 'https://gw.example.com',
       readiness: () => true,
+      reloading: { status: () => reloads, reload: async () => reloads },
       log: (error) => logged.push(error),
       ...more,
     })
@@ -125,6 +127,8 @@ describe('the admin API', () => {
     ['POST', '/api/v1/approvals/ID/reject', statuses(['approver'], 403)],
     ['GET', '/api/v1/sessions', statuses(['auditor', 'operator'], 403)],
     ['GET', '/api/v1/sessions?identity=corp/eve', statuses(['auditor', 'operator', 'outside'], 403)],
+    ['GET', '/api/v1/config', statuses(['auditor', 'operator'], 403)],
+    ['POST', '/api/v1/config/reload', statuses(['operator'], 403)],
     ['GET', '/api/v1/nothing', statuses([], 404)],
     ['GET', '/', statuses([], 404)],
   ]
@@ -332,6 +336,19 @@ describe('the admin API', () => {
     store = await openStore(dir, clock)
   })
 
+  it('says what is in force, and why a change of it was refused', async () => {
+    const current = { policy: 'p1', since: '2026-01-01T00:00:00.000Z', changed: ['policies'] }
+    assert.deepEqual(await json(await call('auditor', '/api/v1/config')), current)
+    assert.deepEqual(await json(await call('none', '/healthz')), { status: 'ok' })
+    const refused = { ...reloads, refused: { at: START + 1_000, errors: ['a.cedar:1:1: what?'] } }
+    const broken = api({ reloading: { status: () => refused, reload: async () => refused } })
+    const headers = { authorization: 'Bearer operator' }
+    const body = { ...current, refused: { at: '2026-01-01T00:00:01.000Z', errors: ['a.cedar:1:1: what?'] } }
+    assert.deepEqual(await json(await broken.request('/api/v1/config', { headers })), body)
+    assert.deepEqual(await json(await broken.request('/api/v1/config/reload', { method: 'POST', headers })), body)
+    assert.deepEqual(await json(await broken.request('/healthz')), { status: 'ok', config: 'refused' })
+  })
+
   it('sends its security headers with every answer', async () => {
     for (const [who, path] of [
       ['none', '/healthz'],
@@ -354,6 +371,8 @@ describe('the admin API', () => {
       '/api/v1/approvals/{id}',
       '/api/v1/approvals/{id}/approve',
       '/api/v1/approvals/{id}/reject',
+      '/api/v1/config',
+      '/api/v1/config/reload',
       '/api/v1/whoami',
       '/api/v1/sessions',
     ])

@@ -7,19 +7,21 @@ import { isPerson } from '../gateway/identity.ts'
 import type { SessionsIndex } from '../store/sessions-index.ts'
 import { maySeeSessions } from './access.ts'
 import { addApprovalRoutes, type ApprovalRoutesOptions } from './approval-routes.ts'
+import { addConfigRoutes, type ConfigRoutesOptions } from './config-routes.ts'
 import { authenticated, guarded, secureHeaders, smallBodies, type AdminEnv } from './gate.ts'
 import { iso, presentIdentity, presentSession } from './present.ts'
 import { forbidden, notFound, problem, problemAnswer, unreadable } from './problem.ts'
 import { SessionShape, WhoAmI } from './shapes.ts'
 
-export type AdminOptions = ApprovalRoutesOptions & {
-  readonly authenticate: Authenticate
-  readonly sessions: Pick<SessionsIndex, 'list'>
-  /** True when every listener accepts. */
-  readonly readiness: () => boolean
-  /** Told of what was thrown while a request was answered. */
-  readonly log?: (error: unknown) => void
-}
+export type AdminOptions = ApprovalRoutesOptions &
+  ConfigRoutesOptions & {
+    readonly authenticate: Authenticate
+    readonly sessions: Pick<SessionsIndex, 'list'>
+    /** True when every listener accepts. */
+    readonly readiness: () => boolean
+    /** Told of what was thrown while a request was answered. */
+    readonly log?: (error: unknown) => void
+  }
 
 const SECURITY = [{ bearer: [] }]
 
@@ -70,12 +72,13 @@ export function createAdmin(options: AdminOptions): OpenAPIHono<AdminEnv> {
   app.use(secureHeaders, authenticated(options.authenticate), smallBodies)
   addOpenRoutes(app, options)
   addApprovalRoutes(app, options)
+  addConfigRoutes(app, options)
   addOwnRoutes(app, options)
   return app
 }
 
-function addOpenRoutes(app: OpenAPIHono<AdminEnv>, { readiness }: AdminOptions): void {
-  app.get('/healthz', (c) => c.json({ status: 'ok' }))
+function addOpenRoutes(app: OpenAPIHono<AdminEnv>, { readiness, reloading }: AdminOptions): void {
+  app.get('/healthz', (c) => c.json({ status: 'ok', ...(reloading.status().refused && { config: 'refused' }) }))
   app.get('/readyz', (c) => (readiness() ? c.json({ status: 'ready' }) : c.json({ status: 'not ready' }, 503)))
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' })
   app.get('/api/v1/openapi.json', (c) =>

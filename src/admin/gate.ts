@@ -37,7 +37,7 @@ export function authenticated(authenticate: Authenticate) {
     const token = bearerOf(c.req.header('authorization'))
     if (token === undefined) return problem(401, refuse('identity', 'A bearer token is needed.'))
     const result = await authenticate(token)
-    if ('refusal' in result) return problem(401, result.refusal)
+    if ('refusal' in result) return problem(result.refusal.code === 'identity' ? 401 : 503, result.refusal)
     c.set('identity', result.identity)
     return next()
   })

@@ -99,8 +99,18 @@ export const WhoAmI = z
   })
   .openapi('WhoAmI')
 
+export const ConfigShape = z
+  .object({
+    policy: z.string(),
+    since: z.iso.datetime(),
+    changed: z.array(z.string()),
+    refused: z.object({ at: z.iso.datetime(), errors: z.array(z.string()) }).optional(),
+  })
+  .openapi('Config')
+
 export const Ballot = z.strictObject({ reason: z.string().trim().min(1).max(1_000).optional() }).openapi('Ballot')
 
 export type ApprovalJson = z.infer<typeof WholeApproval>
 export type StandingJson = z.infer<typeof ApprovalStanding>
+export type ConfigJson = z.infer<typeof ConfigShape>
 export type SessionJson = z.infer<typeof SessionShape>

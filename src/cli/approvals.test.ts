@@ -43,6 +43,7 @@ describe('the commands about approvals and sessions', () => {
     approvals = createApprovals({ store, clock: systemClock, url: 'https://gw.example.com' })
     const sessions = sessionsIndex(store, 'r1')
     await sessions.note(opened, 1, 1_000)
+    const reloads = { policy: 'p1', since: 0, changed: [] }
     const admin = createAdmin({
       authenticate: async (token) => {
         const who = callers[token]
@@ -53,6 +54,7 @@ describe('the commands about approvals and sessions', () => {
       admin: { operators: [], auditors: ['security-team'] },
       url: 'https://gw.example.com',
       readiness: () => true,
+      reloading: { status: () => reloads, reload: async () => reloads },
     })
     const answer = getRequestListener(admin.fetch)
     server = createServer((request, response) => void answer(request, response)).listen(0, '127.0.0.1')

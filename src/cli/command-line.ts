@@ -5,6 +5,7 @@ import { addAudit } from './audit.ts'
 import { addCheck } from './check.ts'
 import { addPolicy } from './policy.ts'
 import { addReject } from './reject.ts'
+import { addReload } from './reload.ts'
 import { addReplay } from './replay.ts'
 import { addServe } from './serve.ts'
 import { addSessions } from './sessions.ts'
@@ -34,6 +35,7 @@ export function commandLine(): Command {
     addApprove,
     addReject,
     addSessions,
+    addReload,
     addReplay,
     addAudit,
     addPolicy,

@@ -6,8 +6,7 @@ import { checkPolicies } from '../policy/load-policies.ts'
 import { problemLine } from '../policy/problem.ts'
 import { readCatalog } from '../protocols/postgres/catalog.ts'
 import { openStore } from '../store/store.ts'
-import { leasesOf, loginOf, PROTOCOLS, tlsOf } from '../targets.ts'
-import type { GatewayConfig } from '../start.ts'
+import { leasesOf, loginOf, PROTOCOLS, tlsOf, type GatewayConfig } from '../targets.ts'
 import { policyDirectory } from './data-directory.ts'
 
 /** One thing that is wrong, and what would mend it. */
@@ -47,7 +46,7 @@ async function checkTarget(
 ): Promise<readonly Finding[]> {
   if (target.protocol !== 'postgres') return []
   const { name, settings } = target
-  await using leases = leasesOf(name, settings, { installation, clock: systemClock, live: new Map() })
+  await using leases = leasesOf(name, settings, { installation, clock: systemClock, isLive: () => false })
   await using database = openDatabase({ url: settings.url, login: loginOf(settings), tls: tlsOf(settings) })
   const lacks = (await leases.check()).map(({ lacks: problem, remedy }) => ({ problem, remedy }))
   try {

@@ -1,11 +1,14 @@
 import type { Command } from 'commander'
+import type { ReloadStatus } from '../reload.ts'
 import type { Output, Running } from '../start.ts'
 import { configFile, withDataOption } from './data-directory.ts'
 
 const EXAMPLES = `
 Examples:
   sallyport serve --config sallyport.yaml
-  sallyport serve --config sallyport.yaml >> checkpoints.log     checkpoint lines leave the machine with stdout`
+  sallyport serve --config sallyport.yaml >> checkpoints.log     checkpoint lines leave the machine with stdout
+
+Changes of the config and the policies are taken over while it runs, or refused whole; SIGHUP does so at once.`
 
 /** `sallyport serve`. */
 export function addServe(program: Command): void {
@@ -13,7 +16,9 @@ export function addServe(program: Command): void {
     async (options: { readonly config?: string }) => {
       const { startGateway } = await import('../start.ts') // all of the gateway: not for --help
       const gateway = await startGateway(configFile(options.config), processOutput)
+      process.on('SIGHUP', () => void gateway.reload().then(tellReload))
       console.log(banner(gateway))
+      gateway.watch(tellReload)
       await drainOnSignal(gateway)
     },
   )
@@ -22,6 +27,12 @@ export function addServe(program: Command): void {
 export const processOutput: Output = {
   checkpoint: (line) => console.log(line),
   warn: (line) => console.error(`${new Date().toISOString()} warning: ${line}`),
+}
+
+function tellReload({ policy, changed, refused }: ReloadStatus): void {
+  if (refused) {
+    processOutput.warn(['the changed config is refused, what was in force still is:', ...refused.errors].join('\n'))
+  } else console.log(`reloaded: ${changed.join(', ') || 'nothing has changed'}; policies ${policy}`)
 }
 
 function banner({ config, url, tls, admin, postgres, http }: Running): string {

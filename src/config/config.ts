@@ -5,7 +5,7 @@ import type { ProviderConfig } from './providers.ts'
 import { configErrors } from './issues.ts'
 import { readContext } from './references.ts'
 import { configSchema, type Listen, type Protocols, type TargetConfig } from './schema.ts'
-import { type ConfigError, readSource } from './source.ts'
+import { type ConfigError, type Path, readSource } from './source.ts'
 
 /** `sallyport.yaml`, read once: defaults filled in, secrets read, paths absolute (docs/reference/config.md). */
 export type Config<P extends Protocols> = {
@@ -24,8 +24,17 @@ export type Config<P extends Protocols> = {
   readonly admin: { readonly operators: readonly string[]; readonly auditors: readonly string[] }
 }
 
+/** A config, and what it was read from. */
+export type OpenedConfig<P extends Protocols> = {
+  readonly config: Config<P>
+  /** Absolute paths of the files that its values point to: secrets, certificates. */
+  readonly reads: readonly string[]
+  /** The line of the deepest part of `path` that the file has. */
+  readonly line: (path: Path) => number
+}
+
 type Environment = Readonly<Record<string, string | undefined>>
-type Read<P extends Protocols> = { readonly config: Config<P> } | { readonly errors: readonly ConfigError[] }
+type Read<P extends Protocols> = OpenedConfig<P> | { readonly errors: readonly ConfigError[] }
 
 /** Reads a config file. Throws Fault `config` whose message lists every error, one a line. */
 export async function loadConfig<P extends Protocols>(
@@ -33,8 +42,17 @@ export async function loadConfig<P extends Protocols>(
   protocols: P,
   environment: Environment = process.env,
 ): Promise<Config<P>> {
+  return (await openConfig(file, protocols, environment)).config
+}
+
+/** `loadConfig`, with where it all comes from. */
+export async function openConfig<P extends Protocols>(
+  file: string,
+  protocols: P,
+  environment: Environment = process.env,
+): Promise<OpenedConfig<P>> {
   const read = await readConfig(file, protocols, environment)
-  if ('config' in read) return read.config
+  if ('config' in read) return read
   throw new Fault('config', read.errors.map(errorText).join('\n'))
 }
 
@@ -57,7 +75,9 @@ async function readConfig<P extends Protocols>(file: string, protocols: P, envir
   const source = await readSource(file)
   if (source.errors.length > 0) return { errors: source.errors }
   const directory = dirname(resolve(file))
-  const result = configSchema(readContext(directory, environment), protocols).safeParse(source.value)
+  const reads = new Set<string>()
+  const context = readContext(directory, environment, (path) => reads.add(path))
+  const result = configSchema(context, protocols).safeParse(source.value)
   if (!result.success) return { errors: configErrors(file, source, result.error.issues) }
   const { version: _version, store: _store, recordings: _recordings, tls, policies, ...rest } = result.data
   return {
@@ -67,5 +87,7 @@ async function readConfig<P extends Protocols>(file: string, protocols: P, envir
       policies: policies ?? resolve(directory, 'policies'),
       tls: tls && { cert: tls.cert, key: new Secret(tls.key) },
     },
+    reads: [...reads],
+    line: (path) => source.line(path),
   }
 }

@@ -20,11 +20,20 @@ const SIZE_LIMIT = 1024 * 1024
 
 const LITERAL = 'must be a secret reference, env:NAME or file:PATH, never the secret itself'
 
-/** The schemas for a config file in `directory`. */
-export function readContext(directory: string, environment: Environment): ReadContext {
+/** The schemas for a config file in `directory`; `reading` is told the path of every file that a value points to. */
+export function readContext(
+  directory: string,
+  environment: Environment,
+  reading: (path: string) => void = () => undefined,
+): ReadContext {
+  const place = (path: string): string => {
+    const absolute = resolve(directory, path)
+    reading(absolute)
+    return absolute
+  }
   return {
-    secret: found((reference) => lookUp(reference, directory, environment)).transform((text) => new Secret(text)),
-    content: found((path) => readContent(resolve(directory, path))),
+    secret: found((reference) => lookUp(reference, place, environment)).transform((text) => new Secret(text)),
+    content: found((path) => readContent(place(path))),
     path: z
       .string()
       .min(1, 'must not be empty')
@@ -41,9 +50,9 @@ function found(find: (value: string) => Found): z.ZodType<string> {
   })
 }
 
-function lookUp(reference: string, directory: string, environment: Environment): Found {
+function lookUp(reference: string, place: (path: string) => string, environment: Environment): Found {
   if (/^(vault|aws-sm):/.test(reference)) return { problem: 'this kind of secret reference is not built yet' }
-  if (reference.startsWith('file:')) return readSecretFile(resolve(directory, reference.slice('file:'.length)))
+  if (reference.startsWith('file:')) return readSecretFile(place(reference.slice('file:'.length)))
   const name = /^env:([A-Za-z_][A-Za-z0-9_]{0,127})$/.exec(reference)?.[1]
   if (name === undefined) return { problem: LITERAL }
   const text = environment[name]

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { BasicConstraintsExtension, SubjectAlternativeNameExtension, X509CertificateGenerator } from '@peculiar/x509'
 import { X509Certificate } from 'node:crypto'
+import { Fault } from './fault.ts'
 import type { Secret } from './secret.ts'
 
 /** What the listeners show. `certificate` is PEM; the fingerprint is its SHA-256 as colon-separated hex. */
@@ -18,7 +19,10 @@ export type ServerTls = {
 
 const YEAR_MS = 365 * 24 * 3_600_000
 
-/** The configured certificate, or one of the gateway's own, made once and kept in the data directory. */
+/**
+ * The configured certificate, or one of the gateway's own, made once and kept in the data directory. Throws Fault
+ * `config` when they are not PEM or do not belong together.
+ */
 export async function serverTls(
   dataDir: string,
   configured: { readonly cert: string; readonly key: Secret } | undefined,
@@ -29,9 +33,23 @@ export async function serverTls(
     : await ownCertificate(join(dataDir, 'keys'), hosts)
   return {
     ...pair,
-    context: createSecureContext({ cert: pair.certificate, key: pair.key, minVersion: 'TLSv1.2' }),
-    fingerprint: new X509Certificate(pair.certificate).fingerprint256,
+    ...usable(pair),
     selfSigned: configured === undefined,
+  }
+}
+
+function usable({
+  certificate,
+  key,
+}: {
+  certificate: string
+  key: string
+}): Pick<ServerTls, 'context' | 'fingerprint'> {
+  try {
+    const context = createSecureContext({ cert: certificate, key, minVersion: 'TLSv1.2' })
+    return { context, fingerprint: new X509Certificate(certificate).fingerprint256 }
+  } catch (error) {
+    throw new Fault('config', 'the certificate and the key cannot be used together', error)
   }
 }
 

@@ -9,7 +9,8 @@ export interface Clock {
 }
 
 export const systemClock: Clock = {
-  now: () => Date.now(),
+  // Set back, the system's clock must not give anything more time: then the time since the start of the process counts.
+  now: () => Math.max(Date.now(), Math.floor(performance.timeOrigin + performance.now())),
   monotonic: () => performance.now(),
   sleep: (ms, signal) => {
     const { promise, resolve } = Promise.withResolvers<void>()

@@ -1,11 +1,15 @@
 import type { Masker } from '../mask/masker.ts'
 import type { Operation, Preview, Refusal } from './domain.ts'
 import type { Permit } from './permit.ts'
+import type { Soon, Source } from './source.ts'
 
 /** How an operation ended at the target. */
 export type Outcome = {
-  /** `skipped`: the target ignored it because something before it failed. */
-  readonly status: 'done' | 'failed' | 'skipped'
+  /**
+   * `skipped`: the target ignored it because something before it failed. `unknown`: it was sent, and the session or the
+   * target's connection ended before its answer did: it may have been done.
+   */
+  readonly status: 'done' | 'failed' | 'skipped' | 'unknown'
   /** Rows returned or changed, when the target says. */
   readonly rows?: number
   /** The target's own error code. */
@@ -31,6 +35,19 @@ export function maskPart(part: Part, masker: Masker): Masked {
   return { bytes: part.mask(masker) } as Masked
 }
 
+/**
+ * More input of an operation that was decided on and sent (rows of a COPY, the body of a request): recorded, then sent.
+ * What answers it is part of the operation's answer.
+ */
+export interface Input {
+  readonly feeds: Operation
+  /** Exactly as it goes to the target. */
+  readonly bytes: Uint8Array
+  /** True when nothing follows: the operation may take effect. */
+  readonly last: boolean
+  send(permit: Permit): void
+}
+
 /** What the client is told while its operation is held. */
 export type Waiting = { readonly message: string; readonly refusal: Refusal }
 
@@ -49,8 +66,8 @@ export interface Exchange {
   readonly operation?: Operation
   /** Before a hold waits: closes what the preparation of this operation opened at the target. */
   pause(session: Permit): Promise<Pause>
-  /** Measured at the target for the approver, while the target is idle. */
-  preview(session: Permit): Promise<Preview>
+  /** Measured at the target for the approver, while the target is idle; `permitted` before anything is sent for it. */
+  preview(permitted: () => Promise<Permit>): Promise<Preview>
   /** Tells the client that its operation waits. Nothing before it is unanswered. */
   notify(waiting: Waiting): void
   /** To the target; does not wait. */
@@ -58,9 +75,9 @@ export interface Exchange {
   /** Instead of `send` when refused: makes the target fail too wherever the client will believe it did. */
   fail(session: Permit): void
   /** What comes back, unmasked, in order. The last part of an operation carries its outcome. */
-  answer(): AsyncIterable<Part>
+  answer(): Source<Part>
   /** To the client; awaiting it is the backpressure. */
-  reply(part: Masked): Promise<void>
+  reply(part: Masked): Soon<void>
   /** In the protocol's own words; the connection stays usable. */
   refuse(refusal: Refusal): Promise<void>
 }

@@ -1,6 +1,6 @@
 import type { SecureContext } from 'node:tls'
 import type { Approvals } from '../approvals/approvals.ts'
-import type { Grants } from '../grants/grants.ts'
+import type { GrantRequest, Grants } from '../grants/grants.ts'
 import type { Lease, LeaseRequest, LeaseSource } from '../grants/lease.ts'
 import type { Authenticate } from '../identity/authenticate.ts'
 import { createMasker } from '../mask/mask.ts'
@@ -69,7 +69,7 @@ export async function openSession<T extends Target<Credential>, Credential>(
   if (decision.verdict === 'deny') return { refusal: await turnAway(core, turnedAway, decision.refusal) }
 
   const id = newId('ses', core.clock.now())
-  const granted = await core.grants.open({
+  const granted = await openGrant(core, {
     identity,
     target: target.name,
     purpose: 'connect',
@@ -83,8 +83,7 @@ export async function openSession<T extends Target<Credential>, Credential>(
     await core.grants.end(granted.grant.id)
     return { refusal: await turnAway(core, turnedAway, lease.refusal) }
   }
-  const unmasked = policy.unmasked(identity, target.resource, target.classes)
-  const hidden = target.classes.filter((name) => !unmasked.includes(name))
+  const hidden = hiddenFrom(identity, target, policy)
   const opening = {
     id,
     identity,
@@ -121,6 +120,26 @@ export async function openSession<T extends Target<Credential>, Credential>(
     await core.grants.end(granted.grant.id)
     if (!(error instanceof Fault)) throw error
     return { refusal: unrecordable() }
+  }
+}
+
+/** The data classes of a target that an identity must not see. */
+export function hiddenFrom(
+  identity: Identity,
+  { resource, classes }: Pick<Target<unknown>, 'resource' | 'classes'>,
+  policy: Policy,
+): readonly string[] {
+  const unmasked = policy.unmasked(identity, resource, classes)
+  return classes.filter((name) => !unmasked.includes(name))
+}
+
+async function openGrant(core: Core, request: GrantRequest): ReturnType<Grants['open']> {
+  try {
+    return await core.grants.open(request)
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    const hint = 'Try again later; the gateway tells its operators why.'
+    return { refusal: refuse('unavailable', "The gateway's store does not work.", [{ do: 'wait', hint }]) }
   }
 }
 

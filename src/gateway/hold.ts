@@ -2,7 +2,8 @@ import { approvalUrl, type Approval } from '../approvals/approvals.ts'
 import { operationEntry } from '../record/entry.ts'
 import type { Decision, Hold, Operation, PolicyHash, Preview, Refusal } from './domain.ts'
 import type { Exchange } from './exchange.ts'
-import { refuse } from './refusals.ts'
+import { permitFrom, type Permit } from './permit.ts'
+import { grantEnded, refuse } from './refusals.ts'
 import type { Session } from './session.ts'
 
 /** Why an operation may go on: for its record. */
@@ -31,7 +32,9 @@ function unknownAction(operation: Operation): Refusal | undefined {
 }
 
 function expired(session: Session): Refusal | undefined {
-  if (session.opening.identity.expiresAt > session.core.clock.now()) return undefined
+  const now = session.core.clock.now()
+  if (session.opening.expiresAt > now) return undefined
+  if (session.opening.identity.expiresAt > now) return grantEnded()
   return refuse('identity', 'The token of this session has expired.', [
     { do: 'change', hint: 'Connect with a new token.' },
   ])
@@ -48,7 +51,9 @@ export async function holdOperation(
   if (pause === 'gone') return { ...hold, refusal: refuse('cancelled', 'An earlier statement failed.') }
   if (pause === 'idle') await session.settled()
   const preview =
-    pause === 'idle' && hold.previews.includes('rows') ? await exchange.preview(session.permit) : undefined
+    pause === 'idle' && hold.previews.includes('rows')
+      ? await exchange.preview(() => permitPreview(session, operation))
+      : undefined
   const approval = await requestApproval(session, operation, hold, preview)
   if (approval.state === 'approved') return release(session, operation, hold, approval)
 
@@ -61,6 +66,12 @@ export async function holdOperation(
   if (settled.state === 'approved') return release(session, operation, hold, settled)
   if (settled.state === 'rejected') return { ...hold, refusal: rejected(settled) }
   return { ...hold, refusal: settled.state === 'pending' ? ticket : uncovered(settled) }
+}
+
+/** What the target is asked for the approver's card holds the operation's text: it is recorded before, like the operation. */
+async function permitPreview(session: Session, { id, text, parameters }: Operation): Promise<Permit> {
+  const entry = { type: 'preview', ...session.place(), operation: id, text, parameters } as const
+  return permitFrom(await session.core.recorder.append(entry, 'written'))
 }
 
 function requestApproval(

@@ -1,8 +1,12 @@
+import type { Soon, Source } from './source.ts'
+
 /** An ordered hand-over between two loops: bounded, closable, and able to say when all of it was worked off. */
-export class Queue<T> implements AsyncIterable<T> {
+export class Queue<T> implements Source<T> {
   readonly #limit: number
   readonly #items: T[] = []
   #unfinished = 0
+  /** The reader has an item that it still works on. */
+  #taken = false
   #closed = false
   #wakers: (() => void)[] = []
 
@@ -10,10 +14,9 @@ export class Queue<T> implements AsyncIterable<T> {
     this.#limit = limit
   }
 
-  /** Resolves once the item is in; waits while the queue is full. False when the queue is closed: the item is not in. */
-  async push(item: T): Promise<boolean> {
-    while (this.#items.length >= this.#limit && !this.#closed) await this.#change()
-    return this.pushNow(item)
+  /** True once the item is in; waits while the queue is full. False when the queue is closed: the item is not in. */
+  push(item: T): Soon<boolean> {
+    return this.#items.length < this.#limit || this.#closed ? this.pushNow(item) : this.#pushLater(item)
   }
 
   /** Like `push`, whatever the limit. */
@@ -36,25 +39,45 @@ export class Queue<T> implements AsyncIterable<T> {
     while (this.#unfinished > 0) await this.#change()
   }
 
-  /** One reader. An item counts as worked off when the next one is asked for. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<T> {
-    try {
-      for (;;) {
-        while (this.#items.length === 0) {
-          if (this.#closed) return
-          await this.#change()
-        }
-        const item = this.#items.shift() as T
-        this.#wake()
-        yield item
-        this.#unfinished--
-        this.#wake()
-      }
-    } finally {
-      this.#closed = true
-      this.#unfinished = 0
-      this.#wake()
-    }
+  /** The item that `next` will give, if it is there. */
+  peek(): T | undefined {
+    return this.#items[0]
+  }
+
+  /** An item counts as worked off when the next one is asked for. */
+  next(): Soon<T | undefined> {
+    if (this.#taken) this.#finish()
+    return this.#items.length > 0 || this.#closed ? this.#take() : this.#takeLater()
+  }
+
+  /** The reader reads no further: nothing more is taken in, and what is inside counts as worked off. */
+  leave(): void {
+    this.#closed = true
+    this.#unfinished = 0
+    this.#wake()
+  }
+
+  async #pushLater(item: T): Promise<boolean> {
+    while (this.#items.length >= this.#limit && !this.#closed) await this.#change()
+    return this.pushNow(item)
+  }
+
+  #take(): T | undefined {
+    const item = this.#items.shift()
+    this.#taken = item !== undefined
+    this.#wake()
+    return item
+  }
+
+  async #takeLater(): Promise<T | undefined> {
+    while (this.#items.length === 0 && !this.#closed) await this.#change()
+    return this.#take()
+  }
+
+  #finish(): void {
+    this.#taken = false
+    this.#unfinished--
+    this.#wake()
   }
 
   #change(): Promise<void> {

@@ -34,3 +34,10 @@ export function unrecordable(): Refusal {
     { do: 'wait', hint: 'Try again later; an operator must make room for the log.' },
   ])
 }
+
+/** The refusal for everything that comes when a session's time is over. */
+export function grantEnded(): Refusal {
+  return refuse('grant', 'The grant of this session has ended.', [
+    { do: 'change', hint: 'Connect again, with a fresh token if this one has expired.' },
+  ])
+}

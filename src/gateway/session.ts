@@ -1,17 +1,18 @@
-import { createHash, type Hash } from 'node:crypto'
 import type { Lease } from '../grants/lease.ts'
 import type { Masker } from '../mask/masker.ts'
 import { operationEntry } from '../record/entry.ts'
 import type { Entry } from '../record/entry.ts'
+import { Kept } from '../record/kept.ts'
 import type { Address, GrantId, Identity, Operation, Refusal, SessionId } from './domain.ts'
-import { maskPart, type Exchange, type Masked, type Part } from './exchange.ts'
+import { maskPart, type Exchange, type Input, type Masked, type Part } from './exchange.ts'
 import { Fault } from './fault.ts'
 import type { Core } from './gateway.ts'
 import { decide, holdOperation, type Released } from './hold.ts'
 import { permitFrom, type Permit } from './permit.ts'
 import { Queue } from './queue.ts'
-import { refuse, unrecordable } from './refusals.ts'
+import { grantEnded, refuse, unrecordable } from './refusals.ts'
 import { identityId } from './identity.ts'
+import type { Source } from './source.ts'
 
 /** Everything a session is opened with. */
 export type Opening = {
@@ -30,8 +31,6 @@ export type Opening = {
 
 /** Exchanges sent whose answers are still to be read: how far *up* may run ahead of *down*. */
 const IN_FLIGHT = 256
-/** Bytes of one operation's masked answer that are kept whole in the log. */
-const ANSWER_KEPT = 256 * 1024
 
 type InFlight = { readonly exchange: Exchange; readonly refusal?: Refusal }
 
@@ -47,9 +46,11 @@ export class Session implements AsyncDisposable {
   readonly #inFlight = new Queue<InFlight>(IN_FLIGHT)
   readonly #stop = new AbortController()
   readonly #cancelExpiry: () => void
-  #answer: { operation?: string; bytes: number; hash?: Hash } = { bytes: 0 }
+  readonly #answers = new Kept()
+  readonly #inputs = new Kept()
   #held: AbortController | undefined
   #ended: Promise<void> | undefined
+  #loops: Promise<unknown> = Promise.resolve()
   #idle = true
   #defect: unknown
 
@@ -84,14 +85,17 @@ export class Session implements AsyncDisposable {
   }
 
   /** Runs both loops until the client has no more to ask or the session is stopped. */
-  async run(exchanges: AsyncIterable<Exchange>): Promise<void> {
+  async run(exchanges: Source<Exchange | Input>): Promise<void> {
     const stopped = new Promise<void>((resolve) => {
       this.stopped.addEventListener('abort', () => resolve(), { once: true })
     })
     const up = this.#up(exchanges).catch((error: unknown) => this.#broke(error, 'unreadable'))
-    const down = this.#down().catch((error: unknown) => this.#broke(error, 'unavailable'))
+    const down = this.#down()
+      .catch((error: unknown) => this.#broke(error, 'unavailable'))
+      .finally(() => this.#inFlight.leave())
+    this.#loops = Promise.all([up, down])
     try {
-      await Promise.race([Promise.all([up, down]), stopped])
+      await Promise.race([this.#loops, stopped])
     } finally {
       this.#inFlight.close()
     }
@@ -104,9 +108,14 @@ export class Session implements AsyncDisposable {
     this.stop(broken(error, protocol))
   }
 
-  async #up(exchanges: AsyncIterable<Exchange>): Promise<void> {
-    for await (const exchange of exchanges) {
+  async #up(exchanges: Source<Exchange | Input>): Promise<void> {
+    for (let exchange = await exchanges.next(); exchange; exchange = await exchanges.next()) {
       this.#idle = false
+      if ('feeds' in exchange) {
+        await this.#feed(exchange)
+        if (this.stopped.aborted) return
+        continue
+      }
       const refusal = await this.#pass(exchange)
       if (!(await this.#inFlight.push({ exchange, refusal })) || this.stopped.aborted) return
     }
@@ -128,6 +137,14 @@ export class Session implements AsyncDisposable {
     }
     if (decision.verdict === 'deny') return this.#refuse(exchange, operation, decision)
     return this.#send(exchange, operation, decision)
+  }
+
+  /** Record, then send: more input of an operation that was decided on. What cannot be recorded ends the session. */
+  async #feed(input: Input): Promise<void> {
+    const { feeds, bytes, last } = input
+    const entry: Entry = { type: 'input', ...this.place(), operation: feeds.id, ...this.#inputs.keep(feeds.id, bytes) }
+    const stored = await this.core.recorder.append(entry, last && feeds.effect === 'final' ? 'synced' : 'written')
+    if (!this.stopped.aborted) input.send(permitFrom(stored))
   }
 
   async #send(exchange: Exchange, operation: Operation, released: Released): Promise<Refusal | undefined> {
@@ -161,35 +178,32 @@ export class Session implements AsyncDisposable {
   }
 
   async #down(): Promise<void> {
-    for await (const { exchange, refusal } of this.#inFlight) {
-      if (refusal) await exchange.refuse(refusal)
-      else for await (const part of exchange.answer()) await this.#reply(exchange, part)
-      if (this.stopped.aborted) return
+    for (let next = await this.#inFlight.next(); next; next = await this.#inFlight.next()) {
+      const { exchange, refusal } = next
+      if (!refusal) await this.#answer(exchange)
+      else if (!this.stopped.aborted) await exchange.refuse(refusal)
     }
+  }
+
+  async #answer(exchange: Exchange): Promise<void> {
+    const parts = exchange.answer()
+    for (let part = await parts.next(); part; part = await parts.next()) await this.#reply(exchange, part)
   }
 
   /** Mask, record, reply: the client never has what the log has not. */
   async #reply(exchange: Exchange, part: Part): Promise<void> {
     const answer = maskPart(part, this.opening.masker)
-    if (!part.bookkeeping || part.outcome) await this.record(this.#answered(exchange, part, answer))
+    if (!part.bookkeeping || part.outcome) await this.record(this.#answerEntry(exchange, part, answer))
     if (!this.stopped.aborted) await exchange.reply(answer)
   }
 
-  #answered(exchange: Exchange, part: Part, { bytes }: Masked): Entry {
+  #answerEntry(exchange: Exchange, part: Part, { bytes }: Masked): Entry {
     const operation = exchange.operation?.id
-    if (this.#answer.operation !== operation) this.#answer = { operation, bytes: 0 }
-    const answer = this.#answer
-    answer.bytes += bytes.length
-    if (answer.bytes > ANSWER_KEPT) answer.hash ??= createHash('sha256')
-    answer.hash?.update(bytes)
     return {
       type: 'answer',
       ...this.place(),
       operation,
-      size: bytes.length,
-      ...(answer.hash
-        ? { digest: answer.hash.copy().digest('hex') }
-        : { bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64') }),
+      ...this.#answers.keep(operation, bytes),
       outcome: part.outcome,
     }
   }
@@ -223,11 +237,13 @@ export class Session implements AsyncDisposable {
 
   #expireLater(): () => void {
     const alive = new AbortController()
-    const hint = 'Connect again, with a fresh token if this one has expired.'
-    const ended = refuse('grant', 'The grant of this session has ended.', [{ do: 'change', hint }])
+    const { clock } = this.core
+    const { expiresAt } = this.opening
+    const end = clock.monotonic() + expiresAt - clock.now()
+    const left = (): number => Math.min(expiresAt - clock.now(), end - clock.monotonic())
     const expire = async (): Promise<void> => {
-      await this.core.clock.sleep(this.opening.expiresAt - this.core.clock.now(), alive.signal)
-      if (!alive.signal.aborted) this.stop(ended)
+      while (left() > 0 && !alive.signal.aborted) await clock.sleep(Math.min(left(), EXPIRY_LOOK_MS), alive.signal)
+      if (!alive.signal.aborted) this.stop(grantEnded())
     }
     void expire()
     return () => alive.abort()
@@ -239,12 +255,20 @@ export class Session implements AsyncDisposable {
     return this.#ended
   }
 
+  /** What was under way is given up by its protocol: how it ended is recorded before the end of the session is. */
+  async #woundUp(): Promise<void> {
+    const over = new AbortController()
+    await Promise.race([this.#loops, this.core.clock.sleep(WIND_UP_MS, over.signal)])
+    over.abort()
+  }
+
   async #end(): Promise<void> {
     this.#cancelExpiry()
     this.stop(refuse('cancelled', 'The client left.'))
     const reason = this.stopped.reason as Refusal
     const { lease, grant, target, id } = this.opening
     const revocation = await lease.revoke()
+    await this.#woundUp()
     this.core.live.delete(id)
     try {
       await this.record({
@@ -263,8 +287,12 @@ export class Session implements AsyncDisposable {
   }
 }
 
+/** The wall clock can jump while a session sleeps until its end: it looks this often, in ms. */
+const EXPIRY_LOOK_MS = 1_000
 /** How long a draining session may still work, in ms. */
 const DRAIN_MS = 10_000
+/** How long what was under way may take to be given up once the session has ended, in ms. */
+const WIND_UP_MS = 1_000
 
 /** `protocol`: what a message that breaks its protocol means here: the client's is unreadable, the target's no answer. */
 function broken(error: unknown, protocol: 'unreadable' | 'unavailable'): Refusal {

@@ -10,8 +10,12 @@ const TLS_HANDSHAKE = 0x16
  * HTTPS and, from loopback only, plain HTTP on one port: the socket to speak HTTP on, by the first byte of the client.
  * Undefined when it is told to go (plain from elsewhere) or has left.
  */
-export async function openSocket(socket: Socket, tls: SecureContext): Promise<Socket | undefined> {
-  socket.setTimeout(SILENCE_MS, () => socket.destroy())
+export async function openSocket(
+  socket: Socket,
+  tls: SecureContext,
+  silenceMs = SILENCE_MS,
+): Promise<Socket | undefined> {
+  socket.setTimeout(silenceMs, () => socket.destroy())
   const first = await firstByte(socket)
   if (first === undefined) return undefined
   socket.setTimeout(0)

@@ -57,6 +57,20 @@ export function findCreditCards(text: Uint8Array): readonly Span[] | undefined {
   return found
 }
 
+/** False when no piece of these bytes has a card number in it: nowhere are as many digits as the shortest has. */
+export function suspectsCreditCard(bytes: Uint8Array): boolean {
+  let digits = 0
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at]!
+    if (byte >= 0x30 && byte <= 0x39) {
+      if (++digits === SHORTEST) return true
+    } else if (byte !== 0x20 && byte !== 0x2d) {
+      digits = 0
+    }
+  }
+  return false
+}
+
 /** Looks at every group of a chain: groups of digits joined by single separators, from `start` to `end`. */
 function findInChain(text: Uint8Array, start: number, end: number, before: Span[] | undefined): Span[] | undefined {
   let found = before

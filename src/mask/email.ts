@@ -11,7 +11,7 @@ const PERCENT = 0x25
  * at once from the left and once from the right: a part never reaches beyond the `@` beside it.
  */
 export function findEmails(text: Uint8Array): readonly Span[] | undefined {
-  if (text.indexOf(AT) < 0 && text.indexOf(PERCENT) < 0) return undefined
+  if (!suspectsEmail(text)) return undefined
   let found: Span[] | undefined
   let floor = 0
   let at = 0
@@ -26,6 +26,11 @@ export function findEmails(text: Uint8Array): readonly Span[] | undefined {
     at += Math.max(size, 1)
   }
   return found
+}
+
+/** False when no piece of these bytes has an address in it. */
+export function suspectsEmail(bytes: Uint8Array): boolean {
+  return bytes.indexOf(AT) >= 0 || bytes.indexOf(PERCENT) >= 0
 }
 
 /** 1 for `@`, 3 for `%40`, else 0. */

@@ -53,6 +53,19 @@ describe('createMasker', () => {
     )
   })
 
+  it('suspects all bytes in which something would be found', () => {
+    const piece = fc.constantFrom('4111', '1111', '5555 5555', '-', ' ', 'ada', '@', '%40', 'example', '.', 'com', 'é')
+    const text = fc.array(piece).map((all) => Buffer.from(all.join('')))
+    const bytes = fc.uint8Array({ maxLength: 8 })
+    fc.assert(
+      fc.property(bytes, text, bytes, (before, value, after) => {
+        if (both.text(value)) assert.ok(both.suspects(Buffer.concat([before, value, after])), value.toString())
+      }),
+      { numRuns: 2_000, examples: [[new Uint8Array(), Buffer.from('4111 1111-1111 1111'), new Uint8Array()]] },
+    )
+    assert.equal(both.suspects(Buffer.from('customer 123-456-789 012 at example.com')), false)
+  })
+
   it('takes a text of 10 MB', () => {
     for (const unit of ['a@', '4 ', '41111111111111  ']) {
       const text = Buffer.alloc(10_000_000, unit)

@@ -20,12 +20,13 @@ export function createMasker(options: {
     hides: (classes) => classes.some((name) => hidden.has(name)),
     text: (value) => {
       let found: Span[] | undefined
-      for (const detect of detectors) {
-        const spans = detect(value)
+      for (const { find } of detectors) {
+        const spans = find(value)
         if (spans) found = found ? found.concat(spans) : [...spans]
       }
       return found && withStars(value, found)
     },
+    suspects: (bytes) => detectors.some(({ suspects }) => suspects(bytes)),
   }
 }
 

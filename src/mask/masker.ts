@@ -12,4 +12,9 @@ export interface Masker {
    * allocation). Linear in its length.
    */
   text(value: Uint8Array): Uint8Array | undefined
+  /**
+   * False when `text` finds nothing in any piece of these bytes: a quick look at many values at once, whatever stands
+   * between them.
+   */
+  suspects(bytes: Uint8Array): boolean
 }

@@ -24,6 +24,7 @@ type Desk = {
   readonly registered: ReadonlyMap<string, Registered>
   readonly cedar: Cedar
   readonly remembered: BoundedCache<Verdict>
+  readonly permitted: Permitted
 }
 
 /** The identity and everybody it acts for: each of them is asked. */
@@ -68,7 +69,22 @@ function recallTouch(desk: Desk, identity: Identity, touch: Touch, circumstances
   return verdict
 }
 
-function decide(desk: Desk, identity: Identity, { touches, inTransaction }: Operation): Decision {
+/** What touches were permitted, for an identity: the very objects, as a statement that comes again has them. */
+type Permitted = WeakMap<Identity, WeakMap<readonly Touch[], { inside?: Decision; outside?: Decision }>>
+
+function decide(desk: Desk, identity: Identity, operation: Operation): Decision {
+  const { touches, inTransaction } = operation
+  const place = inTransaction ? 'inside' : 'outside'
+  const own = desk.permitted.get(identity) ?? new WeakMap()
+  const known = own.get(touches) ?? {}
+  if (known[place]) return known[place]
+  const decision = decideAnew(desk, identity, operation)
+  if (decision.verdict === 'deny') return decision
+  desk.permitted.set(identity, own.set(touches, { ...known, [place]: decision }))
+  return decision
+}
+
+function decideAnew(desk: Desk, identity: Identity, { touches, inTransaction }: Operation): Decision {
   const asked = principals(identity)
   const circumstances = { inTransaction, delegated: asked.length > 1 }
   const outcome = all(touches.flatMap((touch) => asked.map((one) => recallTouch(desk, one, touch, circumstances))))
@@ -109,7 +125,14 @@ function unmasked(desk: Desk, identity: Identity, resource: Resource, classes: r
 export function decider(book: RuleBook, targets: readonly PolicyTarget[], cedar: Cedar): Policy {
   const rules = [...book.rules.values()]
   const registered = new Map(targets.map((target) => [target.name, { target, slices: slicesFor(target, rules) }]))
-  const desk = { book, registered, cedar, remembered: boundedCache<Verdict>(REMEMBERED, LONGEST_QUESTION) }
+  const permitted: Permitted = new WeakMap()
+  const desk = {
+    book,
+    registered,
+    cedar,
+    remembered: boundedCache<Verdict>(REMEMBERED, LONGEST_QUESTION),
+    permitted,
+  }
   // Room for these sets and for those they replace while sessions still use them.
   cedar.reserve(registered.size * 6)
   return {

@@ -4,12 +4,16 @@ import { join } from 'node:path'
 import { problemAt } from './problem.ts'
 import type { PolicyFile, PolicyProblem } from './problem.ts'
 
-/** Paths of every `*.cedar` file below a directory, sorted. Names that begin with a dot are not looked at. */
-function cedarPaths(dir: string): readonly string[] {
+/**
+ * Paths of every `*.cedar` file below a directory, sorted. Names that begin with a dot are not looked at. Throws what the
+ * file system throws.
+ */
+export function policyPaths(dir: string): readonly string[] {
   const names = readdirSync(dir).filter((name) => !name.startsWith('.'))
   const paths = names.flatMap((name) => {
     const path = join(dir, name)
-    if (statSync(path).isDirectory()) return cedarPaths(path)
+    // Editors leave names that are gone a moment later.
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return policyPaths(path)
     return name.endsWith('.cedar') ? [path] : []
   })
   return paths.sort()
@@ -19,7 +23,7 @@ function cedarPaths(dir: string): readonly string[] {
 export function readPolicyFiles(dir: string): { files: readonly PolicyFile[]; problems: readonly PolicyProblem[] } {
   const files: PolicyFile[] = []
   const problems: PolicyProblem[] = []
-  for (const path of cedarPaths(dir)) {
+  for (const path of policyPaths(dir)) {
     const bytes = readFileSync(path)
     const file = { path, source: bytes.toString('utf8') }
     if (isUtf8(bytes)) files.push(file)

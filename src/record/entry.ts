@@ -68,6 +68,14 @@ export type OperationDecided = InSession & {
   readonly approval?: { readonly id: ApprovalId; readonly by: readonly string[] }
 }
 
+/** A held operation whose rows the target is about to be asked to estimate, stored before it is asked. */
+export type Previewed = InSession & {
+  readonly type: 'preview'
+  readonly operation: OperationId
+  readonly text: string
+  readonly parameters?: readonly (string | null)[]
+}
+
 /** A masked piece of an answer, as the client gets it, stored before the client has it. */
 export type Answered = InSession & {
   readonly type: 'answer'
@@ -77,10 +85,22 @@ export type Answered = InSession & {
   readonly size: number
   /** Base64 of the wire bytes; absent once the operation's answer is over the size kept whole. */
   readonly bytes?: string
-  /** Rolling SHA-256 (hex) over all bytes of the operation's answer so far, when `bytes` is absent. */
+  /** Rolling SHA-256 (hex) over the pieces of which `bytes` is absent, this one included. */
   readonly digest?: string
   /** On the last piece of an operation's answer. */
   readonly outcome?: Outcome
+}
+
+/** A piece of an operation's input (rows of a COPY), exactly as it is sent to the target, stored before it is sent. */
+export type InputTaken = InSession & {
+  readonly type: 'input'
+  readonly operation: OperationId
+  /** Size in bytes of the piece. */
+  readonly size: number
+  /** Base64 of the wire bytes; absent once the operation's input is over the size kept whole. */
+  readonly bytes?: string
+  /** Rolling SHA-256 (hex) over the pieces of which `bytes` is absent, this one included. */
+  readonly digest?: string
 }
 
 export type Voted = InSession & {
@@ -103,6 +123,23 @@ export type LeaseRevoked = {
   readonly verified: boolean
   readonly reason: 'session ended' | 'orphan'
   readonly error?: string
+}
+
+/** A changed config or changed policies are in force from here on. */
+export type ConfigReloaded = {
+  readonly type: 'config.reloaded'
+  readonly policy: PolicyHash
+  /** What is other than before: `policies`, `targets.orders`, `identity.corp`, `admin`, `tls`. */
+  readonly changed: readonly string[]
+}
+
+/** A change was refused whole; what was in force before still is. */
+export type ConfigRefused = {
+  readonly type: 'config.refused'
+  /** Of the policies that stay in force. */
+  readonly policy: PolicyHash
+  /** As `sallyport check` prints them: `file:line: key: text`. */
+  readonly errors: readonly string[]
 }
 
 /** The gateway opened the log. */
@@ -156,10 +193,14 @@ export type Entry =
   | SessionOpened
   | SessionRefused
   | OperationDecided
+  | Previewed
   | Answered
+  | InputTaken
   | Voted
   | SessionClosed
   | LeaseRevoked
+  | ConfigReloaded
+  | ConfigRefused
   | LogOpened
   | SegmentStarted
   | LogRecovered

@@ -26,13 +26,18 @@ export type PowerCut = {
   readonly strike: (keep: number) => void
 }
 
-type Kept = { readonly path: string; length: number; durable: number; named: boolean }
+/** `dropped`: a sync of it failed, and what it was to make durable never will be, although later ones succeed. */
+type Kept = { readonly path: string; length: number; durable: number; named: boolean; dropped: boolean }
 
-/** For tests: a disk whose power fails at call number `at`; from then on every call fails. */
-export function powerCut(at: number): PowerCut {
+/**
+ * For tests: a disk whose power fails at call number `at`; from then on every call fails. Before that the syncs of the
+ * numbers in `failing` (from 1) fail, as Linux's do: once, and what was not on disk by then is dropped.
+ */
+export function powerCut(at: number, failing: ReadonlySet<number> = new Set()): PowerCut {
   const open = new Map<number, Kept>()
   const all = new Map<string, Kept>()
   let calls = 0
+  let syncs = 0
 
   function powered(): void {
     calls += 1
@@ -45,11 +50,17 @@ export function powerCut(at: number): PowerCut {
     return fd
   }
 
+  function harden(kept: Kept, length: number, number: number): void {
+    if (failing.has(number)) kept.dropped = true
+    if (failing.has(number)) throw diskError('EIO')
+    if (!kept.dropped) kept.durable = Math.max(kept.durable, length)
+  }
+
   const files: LogFiles = {
     ...diskFiles,
     create: (path) => {
       powered()
-      return opened(diskFiles.create(path), { path, length: 0, durable: 0, named: false })
+      return opened(diskFiles.create(path), { path, length: 0, durable: 0, named: false, dropped: false })
     },
     write: (fd, bytes, position) => {
       powered()
@@ -68,14 +79,15 @@ export function powerCut(at: number): PowerCut {
       powered()
       const kept = open.get(fd)!
       const { length } = kept
+      const number = ++syncs
       for (let turn = 0; turn < 4; turn++) await setImmediate()
       powered()
-      kept.durable = Math.max(kept.durable, length)
+      harden(kept, length, number)
     },
     syncNow: (fd) => {
       powered()
       const kept = open.get(fd)!
-      kept.durable = kept.length
+      harden(kept, kept.length, ++syncs)
     },
     remove: (path) => {
       powered()

@@ -52,18 +52,25 @@ export function startQueue(options: QueueOptions): Queue {
   let closed = false
   let appended = 0
 
-  async function append(entry: Entry, durability: 'written' | 'synced'): Promise<Stored> {
-    if (closed) throw new Fault('unrecordable', 'the log is closed')
-    const members = encodeMembers(entry)
-    if (Buffer.byteLength(members) > MAX_LINE_BYTES - ADDED_BYTES) {
-      throw new Fault('unrecordable', `a record of ${members.length} characters is too long`)
-    }
-    if (NEEDS_ROOM.has(entry.type) && !hasRoom()) throw new Fault('unrecordable', 'the disk of the log is nearly full')
+  function append(entry: Entry, durability: 'written' | 'synced'): Promise<Stored> {
     const done = Promise.withResolvers<Stored>()
+    const members = encodeMembers(entry)
+    const why = objection(entry, members)
+    if (why !== undefined) {
+      done.reject(new Fault('unrecordable', why))
+      return done.promise
+    }
     appended += 1
     waiting.push({ entry, members, synced: durability === 'synced', done })
     schedule()
     return done.promise
+  }
+
+  function objection({ type }: Entry, members: string): string | undefined {
+    if (closed) return 'the log is closed'
+    if (isTooLong(members)) return `a record of ${members.length} characters is too long`
+    if (NEEDS_ROOM.has(type) && !hasRoom()) return 'the disk of the log is nearly full'
+    return undefined
   }
 
   function appendLast(draft: (at: string) => Draft): Promise<void> {
@@ -121,7 +128,20 @@ export function startQueue(options: QueueOptions): Queue {
   return { append, appendLast, appended: () => appended, close: () => void (closed = true), isClosed: () => closed }
 }
 
-const NEEDS_ROOM: ReadonlySet<Entry['type']> = new Set(['session.opened', 'session.refused', 'operation', 'answer'])
+/** In UTF-8 a UTF-16 code unit has three bytes at most: a short text need not be measured. */
+function isTooLong(members: string): boolean {
+  const most = MAX_LINE_BYTES - ADDED_BYTES
+  return members.length * 3 > most && Buffer.byteLength(members) > most
+}
+
+const NEEDS_ROOM: ReadonlySet<Entry['type']> = new Set([
+  'session.opened',
+  'session.refused',
+  'operation',
+  'input',
+  'preview',
+  'answer',
+])
 
 /** The last bytes of a disk are kept for what says how something that already runs ends. */
 function watchSpace({ dir, files, clock, reserveBytes }: QueueOptions): () => boolean {

@@ -3,15 +3,10 @@ import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { setImmediate } from 'node:timers/promises'
-import * as fc from 'fast-check'
 import { Fault } from '../gateway/fault.ts'
 import type { StoredEntry } from './entry.ts'
-import { flakyFiles, powerCut } from './fake-files.ts'
-import type { LogFiles } from './files.ts'
-import { readLog } from './read.ts'
-import { operation, sampleLog } from './sample-log.ts'
-import type { SampleLog } from './sample-log.ts'
+import { flakyFiles } from './fake-files.ts'
+import { sampleLog } from './sample-log.ts'
 
 const refusing =
   (pattern: RegExp) =>
@@ -98,64 +93,6 @@ describe('opening a log after a crash', () => {
     }
   })
 })
-
-describe('a power cut', () => {
-  it('at any moment loses nothing that was synced, and the log opens and verifies', async () => {
-    const plan = fc.record({
-      at: fc.integer({ min: 1, max: 60 }),
-      keep: fc.double({ min: 0, max: 1, noNaN: true }),
-      batches: fc.array(
-        fc.array(fc.constantFrom('written' as const, 'synced' as const), { minLength: 1, maxLength: 5 }),
-        {
-          minLength: 1,
-          maxLength: 8,
-        },
-      ),
-    })
-    await fc.assert(
-      fc.asyncProperty(plan, async ({ at, keep, batches }) => {
-        using log = sampleLog()
-        const power = powerCut(at)
-        const durable = await runUntilCut(log, power.files, batches)
-        power.strike(keep)
-        await log.fill(1)
-        const result = await (log.printed.length > 0 ? log.verify() : log.verifyAlone())
-        assert.deepEqual(result.problems, [])
-        const texts = new Map<number, string>()
-        for await (const entry of readLog({ dir: log.dir, types: ['operation'] })) {
-          if (entry.type === 'operation') texts.set(entry.seq, entry.text)
-        }
-        for (const [seq, text] of durable) assert.equal(texts.get(seq), text)
-      }),
-      { numRuns: 150 },
-    )
-  })
-})
-
-/** What was resolved as synced: text by number. Everything may fail once the power is gone. */
-async function runUntilCut(
-  log: SampleLog,
-  files: LogFiles,
-  batches: readonly (readonly ('written' | 'synced')[])[],
-): Promise<ReadonlyMap<number, string>> {
-  const durable = new Map<number, string>()
-  const recorder = await log.open({ files, segmentBytes: 1000 }).catch(dead)
-  for (const [number, batch] of batches.entries()) {
-    const appended = batch.map(async (durability, index) => {
-      const text = `SELECT ${number}.${index}`
-      const stored = await recorder?.append(operation(text), durability).catch(dead)
-      if (stored && durability === 'synced') durable.set(stored.seq, text)
-    })
-    await (number % 2 ? Promise.all(appended) : setImmediate())
-    if (number % 3 === 0) await recorder?.checkpoint().catch(dead)
-  }
-  await Promise.resolve(recorder?.[Symbol.asyncDispose]()).catch(dead)
-  return durable
-}
-
-function dead(error: unknown): undefined {
-  assert.ok(error instanceof Error && error.message)
-}
 
 function isRecovered(entry: StoredEntry): entry is Extract<StoredEntry, { type: 'log.recovered' }> {
   return entry.type === 'log.recovered'

@@ -1,7 +1,7 @@
 import type { Outcome } from '../gateway/exchange.ts'
 import type { OperationDecided, RecordedIdentity } from './entry.ts'
 import { printable } from '../gateway/printable.ts'
-import type { ReplayedAnswer, ReplayStep } from './replay.ts'
+import type { ReplayedAnswer, ReplayedInput, ReplayStep } from './replay.ts'
 
 type Lines = readonly [string, ...string[]]
 
@@ -23,8 +23,12 @@ function describe(step: ReplayStep): Lines {
     }
     case 'operation':
       return describeOperation(step)
+    case 'preview':
+      return [`${step.operation} is previewed: how many rows would it touch?`, ...statementOf(step)]
     case 'answer':
       return describeAnswer(step)
+    case 'input':
+      return describeInput(step)
     case 'vote':
       return [`${step.operation} ${VOTED[step.vote]} by ${step.by}`, ...present(step.reason)]
     case 'session.closed':
@@ -45,17 +49,33 @@ function describeOperation(step: OperationDecided): Lines {
   const approved = approval ? `, approval ${approval.id}${by}` : ''
   return [
     `${operation} ${DECIDED[decision]}${how}${approved}${stage === 'prepare' ? ' (prepared only)' : ''}`,
-    ...step.text.split('\n').map((line) => `| ${line}`),
-    ...(step.parameters ? [`parameters: ${step.parameters.map((value) => JSON.stringify(value)).join(', ')}`] : []),
+    ...statementOf(step),
     ...(refusal ? [`refused (${refusal.code}): ${refusal.message}`] : []),
   ]
 }
 
-function describeAnswer({ operation, size, answer, unread, digest, outcome }: ReplayedAnswer): Lines {
-  const first = `${operation ?? 'the target'} answered, ${size} bytes${ending(outcome)}`
+function statementOf({ text, parameters }: Pick<OperationDecided, 'text' | 'parameters'>): readonly string[] {
+  const bound = parameters?.map((value) => JSON.stringify(value)).join(', ')
+  return [...text.split('\n').map((line) => `| ${line}`), ...present(parameters && `parameters: ${bound}`)]
+}
+
+function describeAnswer(step: ReplayedAnswer): Lines {
+  const { operation, size, answer, outcome } = step
+  return describeBytes(`${operation ?? 'the target'} answered, ${size} bytes${ending(outcome)}`, answer, step)
+}
+
+function describeInput(step: ReplayedInput): Lines {
+  return describeBytes(`${step.operation} was given input, ${step.size} bytes`, step.input, step)
+}
+
+function describeBytes(
+  first: string,
+  read: unknown,
+  { unread, digest }: Pick<ReplayedAnswer, 'unread' | 'digest'>,
+): Lines {
   if (unread) return [`${first}, not readable (${unread.why})`, `| ${unread.bytes}`]
-  if (answer === undefined) return [`${first}, not kept whole`, ...present(digest && `SHA-256 so far ${digest}`)]
-  const items: readonly unknown[] = Array.isArray(answer) ? answer : [answer]
+  if (read === undefined) return [`${first}, not kept whole`, ...present(digest && `SHA-256 so far ${digest}`)]
+  const items: readonly unknown[] = Array.isArray(read) ? read : [read]
   return [first, ...items.map((item) => `| ${typeof item === 'string' ? item : JSON.stringify(item)}`)]
 }
 

@@ -13,6 +13,7 @@ describe('replaying a session', () => {
   it('shows every statement, decision, vote and masked answer of that session in order', async () => {
     const steps = await play([
       operation('SELECT 1', 'ses_2'),
+      { type: 'preview', ...IN_SESSION, operation: 'op_1', text: 'DELETE FROM t\nWHERE id = 1', parameters: ['7'] },
       { ...operation('DELETE FROM t\nWHERE id = 1'), decision: 'hold', rules: ['ask'] },
       { type: 'vote', ...IN_SESSION, operation: 'op_1', approval: 'apr_1', by: 'corp/bob', vote: 'approve' },
       { ...operation('DELETE FROM t\nWHERE id = 1'), approval: { id: 'apr_1', by: ['corp/bob'] } },
@@ -21,10 +22,10 @@ describe('replaying a session', () => {
     ])
     assert.deepEqual(
       steps.map(({ type }) => type),
-      ['operation', 'vote', 'operation', 'answer', 'session.closed'],
+      ['preview', 'operation', 'vote', 'operation', 'answer', 'session.closed'],
     )
-    assert.deepEqual(steps[3], {
-      seq: 5,
+    assert.deepEqual(steps[4], {
+      seq: 6,
       at: '2026-01-01T00:00:00.000Z',
       type: 'answer',
       ...IN_SESSION,
@@ -34,6 +35,7 @@ describe('replaying a session', () => {
       answer: ['one', '****'],
     })
     const text = steps.flatMap(replayText).join('\n')
+    assert.match(text, /op_1 is previewed: .*\n {4}\| DELETE FROM t\n {4}\| WHERE id = 1\n {4}parameters: "7"\n/)
     assert.match(text, /op_1 HELD by ask\n {4}\| DELETE FROM t\n {4}\| WHERE id = 1\n/)
     assert.match(text, /op_1 approved by corp\/bob/)
     assert.match(text, /op_1 ALLOWED by reads, approval apr_1 by corp\/bob/)

@@ -63,6 +63,7 @@ function readStatement(node: Node, at: At, read: (node: Node) => Statement): Sta
     effect: outcome.effect ?? (reads ? 'none' : 'final'),
     ...(outcome.uses !== undefined && { uses: outcome.uses }),
     ...(outcome.transaction !== undefined && { transaction: outcome.transaction }),
+    ...(outcome.copy !== undefined && { copy: outcome.copy }),
     changesSearchPath: findings.changesSearchPath,
     changesNames: findings.nameChanges.length > 0 || touches.some(({ action }) => /^sql\.(create|drop)$/.test(action)),
     nameChanges: findings.nameChanges,

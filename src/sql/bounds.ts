@@ -1,9 +1,9 @@
 import { SET_RETURNING_FUNCTIONS } from './builtin-functions.ts'
 import { isInClosedRange, kindOfType, type Measurable } from './closed-range.ts'
-import type { At } from './findings.ts'
+import type { At, Shape } from './findings.ts'
 import { isHarmless } from './functions.ts'
 import { SYSTEM_COLUMNS, type FromItem } from './scope.ts'
-import { as, constantText, isTree, open, parts, textOf, type Body, type Node, type Tree } from './tree.ts'
+import { as, isTree, open, parts, textOf, type Body, type Node, type Tree } from './tree.ts'
 
 /** A LIMIT names few rows up to this. */
 const MOST_ROWS = 1000
@@ -19,7 +19,7 @@ type Bounding = { readonly at: At; readonly items: readonly FromItem[]; readonly
  * themselves, and those kept in a narrow closed range. Whatever is not recognised binds nothing.
  */
 export function fewItems(at: At, items: readonly FromItem[], conditions: readonly Node[]): ReadonlySet<FromItem> {
-  const few = new Set(items.filter((item) => item.few))
+  const few = new Set(items.filter((item) => item.few()))
   if (items.length > MOST_ITEMS) return few
   const bounding: Bounding = { at, items, few }
   for (let before = -1; before !== few.size;) {
@@ -84,7 +84,7 @@ function bindsToRows(link: Body<'SubLink'>, item: FromItem, bounding: Bounding):
   const columns = as('RowExpr', link.testexpr)?.args ?? [link.testexpr]
   const shape = shapeOf(link, bounding)
   const named = columns.some((column) => columnOf(column, item, bounding) !== undefined)
-  return named && shape !== undefined && shape.few && !shape.correlated
+  return named && shape !== undefined && !shape.correlated && shape.few()
 }
 
 /** The name of the item's column that `node` plainly is, when its values can name rows. */
@@ -176,11 +176,12 @@ function isShortArray(node: Node, bounding: Bounding): boolean {
   if (cast?.arg !== undefined) return isShortArray(cast.arg, bounding)
   const link = as('SubLink', node)
   const shape = link?.subLinkType === 'ARRAY_SUBLINK' ? shapeOf(link, bounding) : undefined
-  if (shape !== undefined) return shape.few && !shape.correlated
-  return as('ParamRef', node) !== undefined || constantText(node) !== undefined
+  if (shape !== undefined) return !shape.correlated && shape.few()
+  const constant = as('A_Const', node)
+  return as('ParamRef', node) !== undefined || (constant !== undefined && constant.isnull !== true)
 }
 
-function shapeOf(link: Body<'SubLink'>, bounding: Bounding): { few: boolean; correlated: boolean } | undefined {
+function shapeOf(link: Body<'SubLink'>, bounding: Bounding): Shape | undefined {
   const select = as('SelectStmt', link.subselect)
   return select === undefined ? undefined : bounding.at.findings.shapes.get(select)
 }
@@ -222,6 +223,7 @@ function name(call: Body<'FuncCall'>): string {
 function callsIn(value: unknown): readonly Body<'FuncCall'>[] {
   if (Array.isArray(value)) return value.flatMap(callsIn)
   if (!isTree(value)) return []
+  if ('A_Const' in value) return []
   // What a sub-query returns makes no more rows of the query around it.
   if ('SubLink' in value) return callsIn((value.SubLink as Body<'SubLink'>).testexpr)
   const own = 'FuncCall' in value ? [value.FuncCall as Body<'FuncCall'>] : []

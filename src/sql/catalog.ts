@@ -41,6 +41,10 @@ export type CatalogRelation = {
 export type Catalog = {
   /** Changes whenever the content does. */
   readonly version: string
+  /** Changes whenever that does which is no session's temporary relation, nor reached from it. Absent when not known. */
+  readonly shared?: string
+  /** The same for what lies in each temporary schema (`pg_temp_3`). */
+  readonly temporary?: Readonly<Record<string, string>>
   readonly relations: readonly CatalogRelation[]
   /** Names of functions, procedures and aggregates outside pg_catalog and of no extension, as `schema.name`. */
   readonly functions: readonly string[]

@@ -42,7 +42,7 @@ function objectToTelltale(change: Change, names: readonly string[]): void {
 export function readInsert(body: Body<'InsertStmt'>, at: At, bare: boolean): Shape {
   const change = openChange(body.relation, at)
   const source = body.selectStmt === undefined ? undefined : at.query(body.selectStmt, at, false)
-  const unbounded = source !== undefined && !source.few
+  const unbounded = source !== undefined && !source.few()
   touchRelation(at, 'sql.insert', change.range, { unbounded })
   for (const column of body.cols ?? []) walk(as('ResTarget', column)?.indirection, change.at)
   if (body.onConflictClause !== undefined && body.onConflictClause.infer === undefined)
@@ -163,7 +163,10 @@ function readBranch(branch: Body<'MergeWhenClause'>, join: Node | undefined, cha
 }
 
 function returning(clause: Body<'ReturningClause'> | undefined, change: Change, bare: boolean, few: boolean): Shape {
-  if (clause === undefined) return { columns: [], few, correlated: false }
+  if (clause === undefined) return { columns: [], few: () => few, correlated: false }
   touchRelation(change.at, 'sql.select', change.range, { hasWhere: true })
-  return { ...readReturning(clause, change.items, { ...change.at, scope: change.at.scope?.parent }, bare), few }
+  return {
+    ...readReturning(clause, change.items, { ...change.at, scope: change.at.scope?.parent }, bare),
+    few: () => few,
+  }
 }

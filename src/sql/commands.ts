@@ -1,8 +1,8 @@
 import { readTruncate } from './cascades.ts'
+import { readCopy } from './copy.ts'
 import { walk } from './expressions.ts'
 import { denied, object, objectToReplanning, touch, touchRelation, type At } from './findings.ts'
 import { callProcedure } from './functions.ts'
-import { refuse } from '../gateway/refusals.ts'
 import type { Outcome, ReadInner, Rule } from './outcome.ts'
 import { schemaResource, targetResource } from './relations.ts'
 import { checkSetting } from './settings.ts'
@@ -128,19 +128,6 @@ function readNamed(
   adopt(statement, at)
   at.findings.touches.push(...statement.touches)
   return { effect: 'none', uses: { does, name: name ?? '', statement } }
-}
-
-/** COPY is named with what it would read or write, for the record, and is refused. */
-function readCopy(body: Body<'CopyStmt'>, at: At): void {
-  if (body.relation !== undefined) {
-    touchRelation(at, body.is_from === true ? 'sql.insert' : 'sql.select', body.relation, {
-      unbounded: body.is_from === true,
-    })
-  }
-  if (body.query !== undefined) at.query(body.query, at, false)
-  walk(body.whereClause, at)
-  const use = body.is_from === true ? 'use INSERT' : 'use SELECT'
-  object(at, refuse('unreadable', 'COPY is not supported yet.', [{ do: 'change', hint: use }]))
 }
 
 function rangesOf(nodes: readonly Node[] | undefined): readonly (Body<'RangeVar'> | undefined)[] {

@@ -8,6 +8,8 @@ type Visit<K extends NodeName> = (body: Body<K>, at: At) => void
 /** The nodes that mean something in an expression; every other node is only walked through. */
 const VISITS: { readonly [K in NodeName]?: Visit<K> } = {
   ColumnRef: useColumn,
+  /** Uses nothing, whatever its value is: a value that is looked at here cannot be another one in the same template. */
+  A_Const: () => {},
   FuncCall: (body, at) => {
     callFunction(at, parts(body.funcname))
     checkSetConfig(at, body)
@@ -51,7 +53,9 @@ export function walk(value: unknown, at: At): void {
 }
 
 function walkFields(body: object, at: At): void {
-  for (const [field, value] of Object.entries(body as Tree)) {
+  for (const field in body) {
+    const value = (body as Tree)[field]
+    if (typeof value !== 'object') continue
     const visit = Object.hasOwn(VISITS, field) ? (VISITS[field as NodeName] as Visit<NodeName>) : undefined
     if (visit !== undefined && isTree(value)) visit(value as never, at)
     else walk(value, at)

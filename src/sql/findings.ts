@@ -14,8 +14,8 @@ export type Shape = {
   readonly columns: readonly string[] | undefined
   /** The types of its columns, as far as they are known. */
   readonly types?: ReadonlyMap<string, string>
-  /** True when it gives a bounded number of rows (bounds.ts). */
-  readonly few: boolean
+  /** True when it gives a bounded number of rows (bounds.ts); found out when asked, as that looks at constants. */
+  readonly few: () => boolean
   /** True when a name in it is, or may be, one of an outer query. */
   readonly correlated: boolean
 }
@@ -155,7 +155,7 @@ export function relationItem(at: At, range: RangeVar, found: readonly Found[], r
     types: typesIn(found, renamed),
     hidden: new Set(hidden),
     direct: true,
-    few: false,
+    few: () => false,
   }
 }
 

@@ -79,7 +79,7 @@ function readRangeVar(body: Body<'RangeVar'>, builder: Builder): readonly FromIt
 
 function derived(alias: Body<'Alias'> | undefined): FromItem {
   const name = alias?.aliasname ?? ''
-  return { name, label: name, columns: undefined, types: new Map(), hidden: new Set(), direct: false, few: false }
+  return { name, label: name, columns: undefined, types: new Map(), hidden: new Set(), direct: false, few: () => false }
 }
 
 function readFunction(body: Body<'RangeFunction'>, builder: Builder): readonly FromItem[] {
@@ -89,10 +89,11 @@ function readFunction(body: Body<'RangeFunction'>, builder: Builder): readonly F
     ...derived(body.alias),
     ...(body.alias === undefined && own !== undefined && { name: own, label: own }),
   }
-  item.few = calls.every((call) => isShortUnnest(builder.at, call))
+  const few = calls.every((call) => isShortUnnest(builder.at, call))
+  item.few = () => few
   const columns = parts(body.alias?.colnames)
   const described = (body.coldeflist ?? []).flatMap((each) => as('ColumnDef', each)?.colname ?? [])
-  const single = calls.length === 1 && item.few && !body.ordinality
+  const single = calls.length === 1 && few && !body.ordinality
   if (described.length > 0) item.columns = described
   else if (single) item.columns = [columns[0] ?? item.name]
   builder.later.push((inside) => walk([body.functions, body.coldeflist], inside))
@@ -162,6 +163,6 @@ function named(alias: Body<'Alias'>, items: readonly FromItem[]): FromItem {
     types: new Map(),
     hidden: new Set(hides ? [...hidden, ...renamed] : []),
     direct: false,
-    few: false,
+    few: () => false,
   }
 }

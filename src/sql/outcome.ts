@@ -1,6 +1,6 @@
 import type { Effect } from '../gateway/domain.ts'
 import type { At } from './findings.ts'
-import type { SessionName, Statement } from './reader.ts'
+import type { CopyForm, SessionName, Statement } from './reader.ts'
 import type { Body, Node, NodeName } from './tree.ts'
 
 /** What a statement is beyond its touches. */
@@ -9,6 +9,7 @@ export type Outcome = {
   readonly effect?: Effect
   readonly uses?: SessionName
   readonly transaction?: Statement['transaction']
+  readonly copy?: CopyForm
 }
 
 /** How one kind of statement is read: its touches and objections go to the findings. */

@@ -34,7 +34,7 @@ export function readQuery(node: Node, at: At, bare: boolean): Shape {
 function objectToUnknown(at: At, name: string | undefined): Shape {
   touch(at, 'sql.unknown', targetResource(at.names))
   object(at, refuse('unreadable', `A ${name ?? 'query'} cannot be read here.`, [{ do: 'change', hint: 'use SELECT' }]))
-  return { columns: undefined, few: false, correlated: true }
+  return { columns: undefined, few: () => false, correlated: true }
 }
 
 /** A WITH item sees those before it; with RECURSIVE, itself and all others too. None sees the query's own FROM. */
@@ -42,7 +42,7 @@ function readWith(clause: Body<'WithClause'> | undefined, at: At): At {
   if (clause === undefined) return at
   const items = (clause.ctes ?? []).flatMap((node) => as('CommonTableExpr', node) ?? [])
   const ctes = new Map(at.ctes)
-  const unknown: Shape = { columns: undefined, few: false, correlated: false }
+  const unknown: Shape = { columns: undefined, few: () => false, correlated: false }
   if (clause.recursive === true) for (const item of items) ctes.set(item.ctename ?? '', unknown)
   for (const item of items) {
     const shape = at.query(item.ctequery ?? ({} as Node), { ...at, ctes }, false)

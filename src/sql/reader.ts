@@ -1,4 +1,5 @@
 import type { Effect, Refusal, Touch } from '../gateway/domain.ts'
+import type { Soon } from '../gateway/source.ts'
 import type { Catalog } from './catalog.ts'
 
 /** How a statement uses the names that live in a session: prepared statements and cursors share them with the wire. */
@@ -19,6 +20,17 @@ export type SessionName =
  */
 export type NameChange = { readonly name: string; readonly now: 'moved' | 'shown' | 'gone' | 'made' }
 
+/** How COPY over the connection writes its rows ("COPY", File Formats). */
+export type CopyForm = {
+  /** `out`: rows go to the client; `in`: the client sends them. */
+  readonly direction: 'in' | 'out'
+  readonly format: 'text' | 'csv' | 'binary'
+  /** One character of ASCII each, or PostgreSQL takes none of it; quote and escape are those of csv. */
+  readonly delimiter: string
+  readonly quote: string
+  readonly escape: string
+}
+
 /** What one statement would do. `null` in deallocate and close is ALL. */
 export type Statement = {
   /** The parse tree's own node name: `SelectStmt`, `DropStmt`. */
@@ -30,6 +42,8 @@ export type Statement = {
   readonly uses?: SessionName
   /** BEGIN, COMMIT, ROLLBACK and the like. */
   readonly transaction?: 'begin' | 'commit' | 'rollback' | 'savepoint'
+  /** Of a COPY. */
+  readonly copy?: CopyForm
   /** True when it changes how later names resolve (`SET search_path`, DISCARD ALL, RESET ALL). */
   readonly changesSearchPath: boolean
   /** True for whatever makes, removes, renames or moves something that has a name. */
@@ -67,7 +81,8 @@ export type ReadRequest = {
 
 /** Reads SQL text. Never throws for a bad text; rejects with Fault `parser` only when it is disposed. */
 export interface SqlReader extends AsyncDisposable {
-  read(request: ReadRequest): Promise<Reading>
+  /** At once when the reading is known, or the text is refused without it. */
+  read(request: ReadRequest): Soon<Reading>
   /** Makes `catalog` the one that `target`'s names are resolved against from now on. */
   learn(target: string, catalog: Catalog): void
 }

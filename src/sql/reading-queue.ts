@@ -2,8 +2,10 @@ import { Fault } from '../gateway/fault.ts'
 import { refuse } from '../gateway/refusals.ts'
 import type { Catalog } from './catalog.ts'
 import type { ReadRequest, Reading } from './reader.ts'
+import type { Answer } from './reading-cache.ts'
+import type { ReadingContext } from './reading-contexts.ts'
 import { startWorker, type Running } from './running-worker.ts'
-import type { ToWorker } from './worker.ts'
+import type { ReadAnswer, ToWorker } from './worker.ts'
 
 /** A text that waits for its reading. */
 type Waiting = {
@@ -12,18 +14,11 @@ type Waiting = {
   readonly reject: (fault: Fault) => void
 }
 
-/** The one text that the worker has. `key`: under which its reading may be kept, from what the worker knew then. */
-type Current = Waiting & { readonly key: string; readonly since: number }
+/** The one text that the worker has. `context`: what its reading is kept for, from what the worker knew then. */
+type Current = Waiting & { readonly context: ReadingContext | undefined; readonly since: number }
 
 export function unreadable(message: string): Reading {
   return { objection: refuse('unreadable', message, [{ do: 'change', hint: 'simplify the statement' }]) }
-}
-
-/** What a reading depends on besides the code. */
-export function cacheKey(request: ReadRequest, catalogs: ReadonlyMap<string, Catalog>): string {
-  const { target, searchPath, hidden, temporary, changed, text } = request
-  const version = catalogs.get(target)?.version
-  return JSON.stringify([target, version, searchPath ?? null, hidden, temporary ?? null, changed ?? [], text])
 }
 
 export type ReadingQueue = {
@@ -32,20 +27,20 @@ export type ReadingQueue = {
   stop(): Promise<void>
 }
 
-/** `ms`: what it took of the worker's own time; of a text that broke it, all the time that passed. */
-type Settled = (settled: {
-  readonly key: string
-  readonly request: ReadRequest
-  readonly reading: Reading
-  readonly ms: number
-}) => void
+export type QueueEvents = {
+  /** What a reading that begins now will depend on. */
+  contextOf(request: ReadRequest): ReadingContext | undefined
+  onAnswer(context: ReadingContext, text: string, answer: Answer): void
+  /** What a text took of the worker's own time, in ms; one that broke it, all the time that passed. */
+  onTime(request: ReadRequest, ms: number): void
+}
 
 export type QueueOptions = {
   readonly timeoutMs: number
   /** The worker ends when it had nothing to read for so long, in ms. */
   readonly restMs?: number
   readonly catalogs: ReadonlyMap<string, Catalog>
-  readonly settled: Settled
+  readonly events: QueueEvents
 }
 
 type State = QueueOptions & {
@@ -97,7 +92,7 @@ function sendNext(state: State): void {
   const next = takeTurn(state.waiting)
   clearTimeout(state.resting)
   if (next === undefined) return rest(state)
-  state.current = { ...next, key: cacheKey(next.request, state.catalogs), since: performance.now() }
+  state.current = { ...next, context: state.events.contextOf(next.request), since: performance.now() }
   state.worker ??= startTaught(state)
   state.worker.tell({ does: 'read', request: next.request })
 }
@@ -127,10 +122,10 @@ function startTaught(state: State): Running {
   const worker = startWorker({
     timeoutMs: () => state.timeoutMs * (1 + (state.current?.request.text.length ?? 0) / TEXT_PER_TIMEOUT),
     isIdle: () => state.current === undefined,
-    onReading: (reading, ms) => answer(state, reading, ms),
+    onReading: (answer) => keep(state, answer),
     onBroken: (why) => {
       state.worker = undefined
-      answer(state, unreadable(why))
+      settle(state, unreadable(why))
     },
   })
   for (const [target, catalog] of state.catalogs) worker.tell({ does: 'learn', target, catalog })
@@ -140,13 +135,18 @@ function startTaught(state: State): Running {
 /** A long text has one more time-out for each so many characters: reading takes time in proportion. */
 const TEXT_PER_TIMEOUT = 256 * 1024
 
-function answer(state: State, reading: Reading, ms?: number): void {
+function keep(state: State, { reading: json, pinned, ms }: ReadAnswer): void {
+  const { context, request } = state.current ?? {}
+  const reading = JSON.parse(json) as Reading
+  const answer = { reading, bytes: json.length * 2, ...(pinned && { pinned }) }
+  if (context !== undefined && request !== undefined) state.events.onAnswer(context, request.text, answer)
+  settle(state, reading, ms)
+}
+
+function settle(state: State, reading: Reading, ms?: number): void {
   const { current } = state
   state.current = undefined
-  if (current !== undefined) {
-    const { key, request, since } = current
-    state.settled({ key, request, reading, ms: ms ?? performance.now() - since })
-    current.resolve(reading)
-  }
+  if (current) state.events.onTime(current.request, ms ?? performance.now() - current.since)
+  current?.resolve(reading)
   sendNext(state)
 }

@@ -1,6 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import type { Reading } from './reader.ts'
-import type { FromWorker, ToWorker } from './worker.ts'
+import type { FromWorker, ReadAnswer, ToWorker } from './worker.ts'
 
 /** To start, and to learn a catalog. */
 const START_TIMEOUT_MS = 15_000
@@ -16,8 +15,7 @@ export type WorkerEvents = {
   timeoutMs(): number
   /** True when no text waits for its answer. */
   isIdle(): boolean
-  /** `ms`: what it took of the thread's own time. */
-  onReading(reading: Reading, ms: number): void
+  onReading(answer: ReadAnswer): void
   /** Called once, whatever ends the worker; it is gone then. */
   onBroken(why: string): void
 }
@@ -45,7 +43,7 @@ export function startWorker(events: WorkerEvents): Running {
     if (ended) return
     if (message.does === 'broken') return end(TOO_COMPLEX)
     if (message.does === 'learned') learning--
-    if (message.does === 'read') events.onReading(message.reading, message.ms)
+    if (message.does === 'read') events.onReading(message)
     watch()
   })
   for (const event of ['error', 'exit']) worker.on(event, () => end(TOO_COMPLEX))

@@ -13,7 +13,7 @@ export type FromItem = {
   /** False where a value no longer carries its column's origin: old and new rows, excluded, a named join. */
   readonly direct: boolean
   /** True when it gives few rows whatever the conditions are. */
-  few: boolean
+  few: () => boolean
 }
 
 /** What the names of an expression may mean: the items of its own query, then those of the queries around it. */

@@ -32,7 +32,7 @@ export function readSelect(body: Body<'SelectStmt'>, at: At, bare: boolean): Sha
   return {
     columns: outputColumns(body, outputs),
     types: outputTypes(outputs),
-    few: isFew(body, from, inside),
+    few: once(() => isFew(body, from, inside)),
     correlated: scope.escaped || from.correlated,
   }
 }
@@ -49,8 +49,14 @@ function readSetOperation(body: Body<'SelectStmt'>, at: At): Shape {
   const arms = [body.larg, body.rarg].map((arm) => at.query({ SelectStmt: arm ?? {} }, at, false))
   walk([body.sortClause, body.limitCount, body.limitOffset], { ...at, scope })
   const [left, right] = arms
-  const few = hasSmallLimit(body) || (left!.few && (body.op === 'SETOP_EXCEPT' || right!.few))
+  const few = once(() => hasSmallLimit(body) || (left!.few() && (body.op === 'SETOP_EXCEPT' || right!.few())))
   return { columns: left!.columns, few, correlated: arms.some((arm) => arm.correlated) || scope.escaped }
+}
+
+/** Asked again, it answers without looking again. */
+function once(find: () => boolean): () => boolean {
+  let found: boolean | undefined
+  return () => (found ??= find())
 }
 
 function isFew(body: Body<'SelectStmt'>, from: From, at: At): boolean {
@@ -169,7 +175,7 @@ export function readReturning(
   const outputs = readTargets(clause?.exprs ?? [], { ...at, scope }, bare)
   const names = outputs.list.map((output) => output.name)
   const known = outputs.exact && names.every((name) => name !== undefined)
-  return { columns: known ? names : undefined, few: false, correlated: false }
+  return { columns: known ? names : undefined, few: () => false, correlated: false }
 }
 
 function versionNames(clause: Body<'ReturningClause'> | undefined): readonly string[] {

@@ -132,8 +132,6 @@ describe('analyse', () => {
     ['ALTER ROLE SESSION_USER CONNECTION LIMIT 9', 'sql.grant'],
     ["LOAD 'x'", 'sql.create'],
     ["PREPARE TRANSACTION 'x'", 'sql.transaction'],
-    ['COPY visits TO STDOUT', 'sql.select'],
-    ['COPY visits FROM STDIN', 'sql.insert'],
     ["COPY (SELECT 1) TO PROGRAM 'x'", undefined],
     ['SET ROLE dba', 'sql.set_role'],
     ['RESET SESSION AUTHORIZATION', 'sql.set_role'],

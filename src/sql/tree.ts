@@ -35,13 +35,15 @@ export function textOf(node: Node | undefined): string | undefined {
 
 /** A dotted name as its parts: a List of String, a list of String, or a String. Anything else in it is left out. */
 export function parts(node: Node | readonly Node[] | undefined): readonly string[] {
-  const list = Array.isArray(node) ? (node as readonly Node[]) : node === undefined ? [] : [node as Node]
-  return list.flatMap((each) => {
+  if (node === undefined) return []
+  const found: string[] = []
+  for (const each of Array.isArray(node) ? (node as readonly Node[]) : [node as Node]) {
     const items = as('List', each)?.items
-    if (items !== undefined) return parts(items)
     const text = textOf(each)
-    return text === undefined ? [] : [text]
-  })
+    if (items !== undefined) found.push(...parts(items))
+    else if (text !== undefined) found.push(text)
+  }
+  return found
 }
 
 /** A constant's canonical text; undefined for NULL and for what is no constant. */

@@ -3,6 +3,7 @@ import { after, describe, it } from 'node:test'
 import * as fc from 'fast-check'
 import { Fault } from '../gateway/fault.ts'
 import { CLINIC } from './fixtures.ts'
+import type { Catalog } from './catalog.ts'
 import type { Reading } from './reader.ts'
 import { startSqlReader } from './worker-reader.ts'
 
@@ -10,7 +11,7 @@ const reader = startSqlReader({ timeoutMs: 10_000 })
 reader.learn('clinic', CLINIC)
 after(() => reader[Symbol.asyncDispose]())
 
-function read(text: string, hidden: readonly string[] = ['pii'], by = reader): Promise<Reading> {
+async function read(text: string, hidden: readonly string[] = ['pii'], by = reader): Promise<Reading> {
   return by.read({ text, target: 'clinic', searchPath: ['public'], hidden })
 }
 
@@ -125,6 +126,29 @@ describe('the SQL reader', () => {
     assert.equal(await isRefused(), true)
     own.learn('clinic', { ...CLINIC, version: '2', functions: [] })
     assert.equal(await isRefused(), false)
+    await own[Symbol.asyncDispose]()
+  })
+
+  it('keeps readings when the catalog has changed only where others see it', async () => {
+    const own = startSqlReader()
+    const temporary = { pg_temp_3: 'a', pg_temp_4: 'a' }
+    const catalog = { ...CLINIC, shared: 's', temporary }
+    const ask = (text: string) =>
+      own.read({ text, target: 'clinic', searchPath: ['public'], hidden: [], temporary: ['pg_temp_3'] })
+    const texts = ['SELECT id FROM visits', 'DROP TABLE visits CASCADE', 'SELECT * FROM pg_temp_4.x', 'BEGIN']
+    const known = () => texts.filter((text) => !(ask(text) instanceof Promise))
+    const learn = async (changes: Partial<Catalog>) => {
+      own.learn('clinic', { ...catalog, ...changes })
+      const kept = known()
+      await Promise.all(texts.map(async (text) => ask(text)))
+      assert.deepEqual(known(), texts)
+      return kept
+    }
+    await learn({})
+    assert.deepEqual(await learn({ version: '2', temporary: { ...temporary, pg_temp_4: 'b' } }), [texts[0]])
+    assert.deepEqual(await learn({ version: '3', temporary: { ...temporary, pg_temp_3: 'b' } }), [])
+    assert.deepEqual(await learn({ version: '4', shared: 't' }), [])
+    assert.deepEqual(await learn({ version: '4', shared: 't' }), texts)
     await own[Symbol.asyncDispose]()
   })
 

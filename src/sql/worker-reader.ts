@@ -1,9 +1,10 @@
 import { refuse } from '../gateway/refusals.ts'
 import type { Catalog } from './catalog.ts'
-import type { ReadRequest, Reading, SqlReader } from './reader.ts'
+import type { Reading, SqlReader } from './reader.ts'
 import { newReadingCache } from './reading-cache.ts'
+import { newReadingContexts } from './reading-contexts.ts'
 import { newLanes } from './lanes.ts'
-import { cacheKey, startReadingQueue, unreadable, type QueueOptions } from './reading-queue.ts'
+import { startReadingQueue, unreadable, type QueueEvents } from './reading-queue.ts'
 
 export type SqlReaderOptions = {
   /** A short text that takes longer is refused; one of 1 MiB has five times as long. */
@@ -26,25 +27,26 @@ const CACHE_BYTES = 32 * 1024 * 1024
 export function startSqlReader(options: SqlReaderOptions = {}): SqlReader {
   const maxTextBytes = options.maxTextBytes ?? MAX_TEXT_BYTES
   const catalogs = new Map<string, Catalog>()
+  const contexts = newReadingContexts(catalogs)
   const cache = newReadingCache(CACHED_TEXT_BYTES, CACHE_BYTES)
   const lanes = newLanes()
-  const lane: QueueOptions = {
-    timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
-    catalogs,
-    settled: ({ key, request, reading, ms }) => {
-      lanes.took(request, ms)
-      if ('statements' in reading) cache.keep(key, request.text, reading)
+  const events: QueueEvents = {
+    contextOf: (request) => contexts.of(request),
+    onAnswer(context, text, answer) {
+      if ('statements' in answer.reading) cache.keep(context, text, answer)
     },
+    onTime: (request, ms) => lanes.took(request, ms),
   }
+  const lane = { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, catalogs, events }
   const quick = startReadingQueue(lane)
   const slow = startReadingQueue({ ...lane, restMs: REST_MS })
   return {
     read(request) {
-      const objection = checkText(request.text, maxTextBytes) ?? checkCatalog(request, catalogs)
-      if (objection !== undefined) return Promise.resolve(objection)
-      if (request.text === '') return Promise.resolve({ statements: [] })
-      const known = cache.find(cacheKey(request, catalogs))
-      return known ? Promise.resolve(known) : (lanes.isSlow(request) ? slow : quick).read(request)
+      const { text } = request
+      const context = contexts.of(request)
+      if (context === undefined) return unknownCatalog(request.target)
+      const known = cache.find(context, text) ?? checkText(text, maxTextBytes) ?? cache.findAlike(context, text)
+      return known ?? (lanes.isSlow(request) ? slow : quick).read(request)
     },
     learn(target, catalog) {
       catalogs.set(target, catalog)
@@ -54,7 +56,9 @@ export function startSqlReader(options: SqlReaderOptions = {}): SqlReader {
   }
 }
 
+/** What can be said of a text without reading it. */
 function checkText(text: string, maxTextBytes: number): Reading | undefined {
+  if (text === '') return { statements: [] }
   const bytes = Buffer.byteLength(text)
   if (bytes > maxTextBytes) {
     const message = `The statement has ${bytes} bytes; at most ${maxTextBytes} are read.`
@@ -65,7 +69,6 @@ function checkText(text: string, maxTextBytes: number): Reading | undefined {
 }
 
 /** Without the target's catalog nothing is known about what names mean. */
-function checkCatalog(request: ReadRequest, catalogs: ReadonlyMap<string, Catalog>): Reading | undefined {
-  if (catalogs.has(request.target)) return undefined
-  return { objection: refuse('unavailable', `The catalog of ${request.target} has not been read yet.`) }
+function unknownCatalog(target: string): Reading {
+  return { objection: refuse('unavailable', `The catalog of ${target} has not been read yet.`) }
 }

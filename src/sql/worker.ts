@@ -5,6 +5,7 @@ import { analyse } from './analyse.ts'
 import { EMPTY_CATALOG, indexCatalog, type CatalogIndex } from './catalog-index.ts'
 import type { Catalog } from './catalog.ts'
 import type { ReadRequest, Reading, Statement } from './reader.ts'
+import { watchLiterals } from './watched-literals.ts'
 
 /** What the worker is told. */
 export type ToWorker =
@@ -13,19 +14,36 @@ export type ToWorker =
 
 /**
  * What it answers: one `learned` for each `learn`, one `read` or `broken` for each `read`, in order. After `broken` it is
- * of no more use. `ms`: what the reading took of the thread's own time.
+ * of no more use.
  */
 export type FromWorker =
   | { readonly does: 'ready' }
   | { readonly does: 'learned' }
-  | { readonly does: 'read'; readonly reading: Reading; readonly ms: number }
+  | ReadAnswer
   | { readonly does: 'broken'; readonly why: string }
+
+/**
+ * `reading` as JSON, which takes less time than a structured clone; `pinned` as in reading-cache.ts; `ms`: what it took of
+ * the thread's own time.
+ */
+export type ReadAnswer = {
+  readonly does: 'read'
+  readonly reading: string
+  readonly ms: number
+  readonly pinned?: readonly number[]
+}
 
 function readText(request: ReadRequest, index: CatalogIndex): FromWorker {
   const start = process.threadCpuUsage()
-  const read = (reading: Reading): FromWorker => ({ does: 'read', reading, ms: spent(start) })
+  const read = (reading: Reading, pinned?: readonly number[]): FromWorker => {
+    const json = JSON.stringify(reading)
+    return { does: 'read', reading: json, ms: spent(start), ...(pinned && { pinned }) }
+  }
   try {
-    return read(decidable(analyse(parseSync(request.text), request, index)))
+    const tree = parseSync(request.text)
+    const pinned = watchLiterals(tree, request.text)
+    const reading = decidable(analyse(tree, request, index))
+    return read(reading, pinned?.())
   } catch (error) {
     if (hasSqlDetails(error)) return read(syntaxError(error))
     return { does: 'broken', why: error instanceof Error ? error.message : 'unknown' }

@@ -1,4 +1,5 @@
 import type { GrantId, SessionId } from '../gateway/domain.ts'
+import type { Soon } from '../gateway/source.ts'
 import type { Entry, SessionClosed, SessionOpened } from '../record/entry.ts'
 import type { SessionRow } from './schema.ts'
 import type { Store } from './store.ts'
@@ -36,7 +37,7 @@ export type SessionFilter = {
 /** A table of contents of the log. The log is the truth; this can be made anew from it. */
 export interface SessionsIndex {
   /** To be called with every entry of the log, in order. Only the opening and the closing of a session are awaited writes. */
-  note(entry: Entry, seq: number, at: number): Promise<void>
+  note(entry: Entry, seq: number, at: number): Soon<void>
   /** Writes down what was noted of sessions that are still open. */
   flush(): Promise<void>
   list(filter?: SessionFilter): Promise<readonly SessionSummary[]>
@@ -44,7 +45,7 @@ export interface SessionsIndex {
   closeOrphans(livingReplicas: readonly string[], at: number): Promise<number>
 }
 
-type Progress = { readonly lastSeq: number; readonly operations: number }
+type Progress = { lastSeq: number; operations: number }
 
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 1_000
@@ -60,13 +61,11 @@ export function sessionsIndex(store: Store, replica: string): SessionsIndex {
     }
   }
   return {
-    note: async (entry, seq, at) => {
+    note: (entry, seq, at) => {
       if (entry.type === 'session.opened') return writeOpened(store, replica, entry, seq, at)
-      if (!('session' in entry) || entry.session === undefined) return
+      if (!('session' in entry) || entry.session === undefined) return undefined
       advance(progress, entry.session, seq, isCounted(entry) ? 1 : 0)
-      if (entry.type !== 'session.closed') return
-      await flush()
-      await writeClosed(store, entry, at)
+      return entry.type === 'session.closed' ? flush().then(() => writeClosed(store, entry, at)) : undefined
     },
     flush,
     list: async (filter = {}) => {
@@ -83,8 +82,10 @@ function isCounted(entry: Entry): boolean {
 }
 
 function advance(progress: Map<SessionId, Progress>, session: SessionId, seq: number, operations: number): void {
-  const before = progress.get(session)
-  progress.set(session, { lastSeq: seq, operations: (before?.operations ?? 0) + operations })
+  const known = progress.get(session)
+  if (!known) return void progress.set(session, { lastSeq: seq, operations })
+  known.lastSeq = seq
+  known.operations += operations
 }
 
 async function writeOpened(

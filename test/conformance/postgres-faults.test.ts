@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers/promises'
 import { systemClock } from '../../src/gateway/clock.ts'
 import type { FakeClient } from '../../src/protocols/postgres/fake.ts'
 import type { SqlReader } from '../../src/sql/reader.ts'
-import { query, run, sync } from '../client-messages.ts'
+import { query } from '../client-messages.ts'
 import { dataRow, error, frame, ready, str, u16, u32 } from '../frames-builder.ts'
 import { brief, type Message } from '../raw-client.ts'
 import { COLUMNS, done, honestTarget, ROW } from './honest-target.ts'
@@ -59,16 +59,6 @@ const TARGET_FAULTS: Readonly<Record<string, Fault>> = {
   'a fatal error, and its end': (client) => {
     client.send(error({ S: 'FATAL', V: 'FATAL', C: '57P01', M: 'terminating' }))
     client.end()
-    return []
-  },
-  'half a row, and its end': (client) => {
-    client.send(COLUMNS, ROW.subarray(0, 9))
-    client.end()
-    return []
-  },
-  'a reset in the middle of an answer': (client) => {
-    client.send(COLUMNS, ROW)
-    setImmediate(() => client.reset())
     return []
   },
 }
@@ -128,15 +118,6 @@ describe('a target that does not keep to the protocol', () => {
     await assertEnded(scene)
   })
 
-  it('and is silent: the client goes when it likes, and the lease with it', async () => {
-    await using scene = await startFakeScene(reader, { answer: faulty(() => []) })
-    await using client = await scene.connect()
-    client.send(query(BAD))
-    await setTimeout(50)
-    client.socket.destroy()
-    await assertEnded(scene)
-  })
-
   it('and talks without end while nobody asks: the session ends before the memory does', async () => {
     const status = frame('S', str('application_name'), str('x'.repeat(60_000)))
     const flood = Buffer.concat(Array.from({ length: 1_000 }, () => status))
@@ -152,50 +133,6 @@ describe('a target that does not keep to the protocol', () => {
     await scene.quiet()
     client.socket.destroy()
     await assertEnded(scene)
-  })
-})
-
-describe('an answer', () => {
-  it('is masked the same however it is split', async () => {
-    const rows = [dataRow('ada@example.com', 'Ada'), dataRow(null, 'ask ada@example.com'), dataRow('', '')]
-    const answer = Buffer.concat([COLUMNS, ...rows, done('SELECT 3'), ready('I')])
-    for (const size of [1, 2, 5, 13, answer.length]) {
-      await using scene = await startFakeScene(reader, {
-        answer: faulty((client) => {
-          void client.dribble(answer, size)
-          return []
-        }),
-      })
-      await using client = await scene.connect()
-      client.send(query(BAD))
-      const [, one, two, three] = brief(await client.ready())
-      assert.equal(one, 'D ***|Ada', `in pieces of ${size}`)
-      assert.match(two!, /^D NULL\|ask (?!ada@)/)
-      assert.equal(three, 'D ***|')
-    }
-  })
-
-  it('waits at the target for a client that does not read: memory stays bounded, and nothing is lost', async () => {
-    const row = dataRow('ada@example.com', 'x'.repeat(1_000))
-    const count = 25_000
-    const rows = Buffer.alloc(row.length * count, row)
-    const answer = Buffer.concat([COLUMNS, rows, done(`SELECT ${count}`), ready('I')])
-    await using scene = await startFakeScene(reader, {
-      answer: faulty((client) => {
-        void client.dribble(answer, 1 << 20)
-        return []
-      }),
-    })
-    await using client = await scene.connect()
-    const before = process.memoryUsage().arrayBuffers
-    client.socket.pause()
-    client.send(query(BAD))
-    await setTimeout(700)
-    const kept = process.memoryUsage().arrayBuffers - before
-    assert.ok(kept < 12 << 20, `${kept} bytes are kept for a client that does not read`)
-    client.socket.resume()
-    const heard = await client.ready()
-    assert.equal(heard.filter(({ type }) => type === 'D').length, count)
   })
 })
 
@@ -218,29 +155,6 @@ describe('a client that goes', () => {
     await client.until('R')
     client.send(frame('p', str('token')))
     await setTimeout(100)
-    await assertEnded(scene)
-  })
-
-  it('while its answer waits for it ends the session', async () => {
-    const rows = Array.from({ length: 4_000 }, () => dataRow(null, 'x'.repeat(1_000)))
-    const answer = faulty(() => [COLUMNS, ...rows, done('SELECT 4000'), ready('I')])
-    await using scene = await startFakeScene(reader, { answer })
-    await using client = await scene.connect()
-    client.socket.pause()
-    client.send(query(BAD))
-    await setTimeout(100)
-    client.socket.resetAndDestroy()
-    await assertEnded(scene)
-  })
-
-  it('in the middle of a message, or of a batch, ends the session', async () => {
-    await using scene = await startFakeScene(reader, { answer: honestTarget() })
-    for (const bytes of [query(GOOD).subarray(0, 7), run(GOOD), Buffer.concat([run(GOOD), sync])]) {
-      await using client = await scene.connect()
-      client.send(bytes)
-      client.socket.end()
-      await client.closed()
-    }
     await assertEnded(scene)
   })
 })

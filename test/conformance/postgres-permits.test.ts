@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
-import { Fault } from '../../src/gateway/fault.ts'
 import type { Frame } from '../../src/protocols/postgres/frames.ts'
 import type { SqlReader } from '../../src/sql/reader.ts'
 import { bind, describePortal, execute, parse, query, run, sync, terminate } from '../client-messages.ts'
@@ -72,45 +71,6 @@ describe('nothing reaches the target without a permit', () => {
     client.send(execute(), sync)
     await client.ready()
     assert.deepEqual(received(scene), [`P ${SELECT}`, 'B', 'D', 'E', 'S'])
-  })
-
-  it('sends nothing while the record of it is being written', async () => {
-    const writing = Promise.withResolvers<void>()
-    const beforeAppend = ({ type }: { type: string }): Promise<void> | undefined =>
-      type === 'operation' ? writing.promise : undefined
-    await using scene = await startFakeScene(reader, { answer: honestTarget(), beforeAppend })
-    await using client = await scene.connect()
-    client.send(query(SELECT), run(SELECT), sync)
-    await setTimeout(100)
-    assert.deepEqual(received(scene), [])
-    writing.resolve()
-    await client.ready(2)
-    assert.deepEqual(received(scene), [`Q ${SELECT}`, `P ${SELECT}`, 'B', 'D', 'E', 'S'])
-  })
-
-  it('sends nothing that could not be recorded, and says so', async () => {
-    const beforeAppend = ({ type }: { type: string }): void => {
-      if (type === 'operation') throw new Fault('unrecordable', 'the disk is full')
-    }
-    await using scene = await startFakeScene(reader, { answer: honestTarget(), beforeAppend })
-    await using client = await scene.connect()
-    for (const batch of [[query(SELECT)], [run(SELECT), sync], [query(DELETE)]]) {
-      client.send(...batch)
-      assert.deepEqual(brief(await client.ready()), ['E SP004', 'Z I'])
-    }
-    assert.deepEqual(received(scene), ['S'])
-  })
-
-  it('gives the client nothing of an answer that could not be recorded: the session ends', async () => {
-    const beforeAppend = ({ type }: { type: string }): void => {
-      if (type === 'answer') throw new Fault('unrecordable', 'the disk is full')
-    }
-    await using scene = await startFakeScene(reader, { answer: honestTarget(), beforeAppend })
-    await using client = await scene.connect()
-    client.send(query(SELECT))
-    assert.deepEqual(brief(await client.closed()), ['E SP004'])
-    await scene.quiet()
-    assert.equal(scene.fake.connections(), 0)
   })
 
   it('sends what was asked before Terminate, and records its answer', async () => {

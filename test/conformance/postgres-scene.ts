@@ -1,14 +1,11 @@
-import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
-import { setTimeout } from 'node:timers/promises'
-import { createSecureContext } from 'node:tls'
 import type { RoleCredential } from '../../src/credentials/postgres-role.ts'
 import { systemClock, type Clock } from '../../src/gateway/clock.ts'
 import type { Decision, Identity } from '../../src/gateway/domain.ts'
-import { openSession, type Core, type Gateway } from '../../src/gateway/gateway.ts'
+import type { Core } from '../../src/gateway/gateway.ts'
 import { refuse } from '../../src/gateway/refusals.ts'
 import { takeTurns } from '../../src/gateway/turns.ts'
 import { Secret } from '../../src/gateway/secret.ts'
+import type { LeaseSource } from '../../src/grants/lease.ts'
 import type { Policy } from '../../src/policy/policy.ts'
 import type { CatalogReading } from '../../src/protocols/postgres/catalog.ts'
 import { startFake, type FakeScript, type FakeTarget } from '../../src/protocols/postgres/fake.ts'
@@ -19,6 +16,8 @@ import type { Recorder, Stored } from '../../src/record/recorder.ts'
 import type { CatalogColumn } from '../../src/sql/catalog.ts'
 import type { SqlReader } from '../../src/sql/reader.ts'
 import { startSqlReader } from '../../src/sql/worker-reader.ts'
+import { gatewayTo, openDoor } from './door.ts'
+import { fakeLeases } from './fake-leases.ts'
 import { rawConnect, rawOpen, type RawClient } from '../raw-client.ts'
 
 /** The gateway's PostgreSQL adapter and session between a client and a fake target, everything around them scripted. */
@@ -35,9 +34,6 @@ export interface FakeScene extends AsyncDisposable {
   /** Resolves when every session has ended and its lease is revoked. */
   quiet(): Promise<void>
 }
-
-/** No session takes longer than this to end, in ms. */
-const PATIENCE_MS = 8_000
 
 export type FakeSceneOptions = FakeScript & {
   readonly clock?: Clock
@@ -74,6 +70,9 @@ const CATALOG = {
   operators: [],
 } as const
 
+/** How sessions log in at a fake target. */
+export const LENT: RoleCredential = { user: 'lent', password: new Secret('lent') }
+
 const AGENT: Identity = {
   kind: 'Agent',
   provider: 'test',
@@ -86,45 +85,21 @@ export async function startFakeScene(reader: SqlReader, options: FakeSceneOption
   await using starting = new AsyncDisposableStack()
   const fake = starting.use(await startFake({ password: 'lent', ...options }))
   const entries: Entry[] = []
-  const thrown: unknown[] = []
   const core = coreOf(entries, options)
-  const target = targetOf(reader, fake.port)
-  const gateway: Gateway<PostgresTarget, RoleCredential> = {
-    core,
-    tls: createSecureContext(),
-    draining: new AbortController().signal,
-    target: (name) => (name === 'orders' ? target : undefined),
-    open: (request) => openSession(core, request),
-  }
+  const target = customersAt(reader, fake.port, fakeLeases().source(LENT))
+  const gateway = gatewayTo<PostgresTarget, RoleCredential>(core, target)
   const protocol = postgres()
-  const serving = new Set<Promise<void>>()
-  const server = createServer((socket) => {
-    socket.on('error', () => socket.destroy())
-    const served = protocol
-      .serve(socket, gateway, () => undefined)
-      .catch((error: unknown) => void thrown.push(error))
-      .finally(() => serving.delete(served))
-    serving.add(served)
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  starting.defer(() => void server.close())
-  const { port } = server.address() as AddressInfo
+  const door = await openDoor((socket) => protocol.serve(socket, gateway, () => undefined))
+  starting.defer(() => door.close())
   const parts = starting.move()
   return {
     fake,
-    port,
+    port: door.port,
     entries,
-    thrown,
-    connect: () => rawConnect({ port, password: 'token' }),
-    open: () => rawOpen(port),
-    quiet: async () => {
-      const deadline = AbortSignal.timeout(PATIENCE_MS)
-      while (serving.size > 0) {
-        deadline.throwIfAborted()
-        await setTimeout(2)
-      }
-    },
+    thrown: door.thrown,
+    connect: () => rawConnect({ port: door.port, password: 'token' }),
+    open: () => rawOpen(door.port),
+    quiet: () => door.quiet(),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   }
 }
@@ -181,7 +156,8 @@ const POLICY: Policy = {
   unmasked: () => [],
 }
 
-function targetOf(reader: SqlReader, port: number): PostgresTarget {
+/** A target with the table `customers`, at the fake on this port. */
+export function customersAt(reader: SqlReader, port: number, leases: LeaseSource<RoleCredential>): PostgresTarget {
   const reading = async (): Promise<CatalogReading> => ({ catalog: CATALOG, missing: [] })
   return postgresTarget({
     name: 'orders',
@@ -198,16 +174,7 @@ function targetOf(reader: SqlReader, port: number): PostgresTarget {
       detect: ['email'],
       inference: 'none',
     },
-    leases: {
-      take: async () => ({
-        name: 'lent',
-        credential: { user: 'lent', password: new Secret('lent') },
-        revoke: async () => ({ verified: true }),
-      }),
-      sweep: async () => [],
-      check: async () => [],
-      [Symbol.asyncDispose]: async () => undefined,
-    },
+    leases,
   })
 }
 

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { HeaderCredential } from '../../credentials/bearer.ts'
-import type { Refusal } from '../../gateway/domain.ts'
+import type { Address, Identity, Refusal } from '../../gateway/domain.ts'
 import type { Exchange } from '../../gateway/exchange.ts'
 import { Fault } from '../../gateway/fault.ts'
-import type { Gateway } from '../../gateway/gateway.ts'
+import { turnAway, type Gateway } from '../../gateway/gateway.ts'
 import { identityId } from '../../gateway/identity.ts'
 import { newId } from '../../gateway/ids.ts'
 import { Queue } from '../../gateway/queue.ts'
@@ -86,27 +86,35 @@ export class Connection {
 
   /** Who asks, for what, and may it: in this order. */
   async #seat(request: IncomingMessage): Promise<(Opened & { readonly place: Place }) | Refused> {
-    const presented = bearerToken(fieldsOf(request.rawHeaders))
-    if ('refusal' in presented) return presented
-    const { token } = presented
     const place = readPlace(request)
     const name = 'refusal' in place ? '' : place.target
+    const presented = bearerToken(fieldsOf(request.rawHeaders))
+    if ('refusal' in presented) return this.#turnAway(name, presented.refusal)
+    const { token } = presented
     const key = `${name} ${createHash('sha256').update(token).digest('base64')}`
     const seated = this.#seats.get(key)
     if (seated && !('refusal' in place)) return { ...seated, place }
     const authenticated = await this.#gateway.core.authenticate(token)
-    if ('refusal' in authenticated) return authenticated
+    if ('refusal' in authenticated) return this.#turnAway(name, authenticated.refusal)
     this.#admitted()
-    if ('refusal' in place) return place
-    const target = this.#gateway.target(name)
     const { identity } = authenticated
-    if (!target) return { refusal: noSuchTarget(name, `${identity.kind} ${identityId(identity)}`) }
+    if ('refusal' in place) return this.#turnAway(name, place.refusal, identity)
+    const target = this.#gateway.target(name)
+    if (!target) return this.#turnAway(name, noSuchTarget(name, `${identity.kind} ${identityId(identity)}`), identity)
     if (this.#gateway.draining.aborted) return { refusal: draining() }
     const [application] = valuesOf(fieldsOf(request.rawHeaders), 'user-agent')
-    const client = `${this.#client.remoteAddress ?? ''}:${this.#client.remotePort ?? ''}`
+    const client = this.#address
     const opened = await this.#gateway.open({ identity, target, protocol: 'http', client, application })
     if ('refusal' in opened) return opened
     return { ...this.#take(key, { session: opened.session, target, credential: opened.credential }), place }
+  }
+
+  async #turnAway(target: string, refusal: Refusal, identity?: Identity): Promise<Refused> {
+    return { refusal: await turnAway(this.#gateway.core, { target, client: this.#address, identity }, refusal) }
+  }
+
+  get #address(): Address {
+    return `${this.#client.remoteAddress ?? ''}:${this.#client.remotePort ?? ''}`
   }
 
   /** One too many, and the oldest ends: nothing of it is under way while another is asked for. */

@@ -6,6 +6,7 @@ import { Fault } from '../../gateway/fault.ts'
 import type { Permit } from '../../gateway/permit.ts'
 import { refuse } from '../../gateway/refusals.ts'
 import type { Session } from '../../gateway/session.ts'
+import { sourceOf, type Source } from '../../gateway/source.ts'
 import { readBody } from '../../http/body.ts'
 import { endToEnd, fieldsOf, type Fields } from '../../http/fields.ts'
 import { firstEvent } from '../../http/first-event.ts'
@@ -89,7 +90,11 @@ export class HttpExchange implements Exchange {
     answerRefusal(response, refusal, { ticket, close })
   }
 
-  async *answer(): AsyncGenerator<Part> {
+  answer(): Source<Part> {
+    return sourceOf(this.#whole())
+  }
+
+  async *#whole(): AsyncGenerator<Part> {
     const received = await this.#received!
     if ('answer' in received) yield* this.#parts(received.answer)
     else yield failurePart(received.failure)
@@ -138,7 +143,7 @@ export class HttpExchange implements Exchange {
       yield lastPart(filter, outcomeOf(head.status))
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'ECONNRESET'
-      yield lastPart(filter, { status: 'failed', code })
+      yield lastPart(filter, { status: 'unknown', code })
       this.#making.response.destroy()
     }
   }
@@ -157,7 +162,7 @@ async function whole(answer: IncomingMessage, head: Head, filter: Filter, outcom
     return insteadPart(refusedBytes(`is longer than ${SEARCHED_BYTES / 1024 / 1024} MiB`), outcome)
   } catch (error) {
     if (!(error instanceof Fault)) throw error
-    return insteadPart(refusedBytes('broke off'), { status: 'failed', code: 'ECONNRESET' })
+    return insteadPart(refusedBytes('broke off'), { status: 'unknown', code: 'ECONNRESET' })
   }
 }
 
@@ -209,7 +214,8 @@ function failurePart(failure: Fault): Part {
     { retry: 'after-change' },
   )
   const said = problem(status === 503 ? again : unsure, status)
-  return insteadPart(Buffer.concat([encodeHead(said), said.body]), { status: 'failed', code })
+  const outcome = { status: status === 503 ? 'failed' : 'unknown', code } as const
+  return insteadPart(Buffer.concat([encodeHead(said), said.body]), outcome)
 }
 
 function sentence(message: string): string {

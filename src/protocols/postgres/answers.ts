@@ -20,14 +20,22 @@ export type Result = 'done' | 'failed' | 'skipped'
 
 export type Expectation = {
   readonly sent: Sent
+  /** There is a COPY in it. */
+  readonly copies?: boolean
   /** Sees every frame of the answer, in order. */
   readonly frame?: (frame: Frame) => void
   readonly done?: (result: Result) => void
 }
 
+/** Of a COPY. */
+const COPY: readonly BackendName[] = ['CopyInResponse', 'CopyOutResponse', 'CopyData', 'CopyDone']
+
 /** Which messages may answer what; the ones in `ends` are the last of their answer. */
 const ANSWERS: Record<Sent, { readonly within: readonly BackendName[]; readonly ends: readonly BackendName[] }> = {
-  Query: { within: ['RowDescription', 'DataRow', 'CommandComplete', 'EmptyQueryResponse'], ends: ['ReadyForQuery'] },
+  Query: {
+    within: ['RowDescription', 'DataRow', 'CommandComplete', 'EmptyQueryResponse'],
+    ends: ['ReadyForQuery'],
+  },
   Parse: { within: [], ends: ['ParseComplete'] },
   Bind: { within: [], ends: ['BindComplete'] },
   DescribeStatement: { within: ['ParameterDescription'], ends: ['RowDescription', 'NoData'] },
@@ -39,7 +47,7 @@ const ANSWERS: Record<Sent, { readonly within: readonly BackendName[]; readonly 
 }
 
 /** Messages that may come at any time and belong to nothing that was sent. */
-const ASYNCHRONOUS: readonly BackendName[] = ['NoticeResponse', 'ParameterStatus', 'NotificationResponse']
+const ASYNCHRONOUS: ReadonlySet<BackendName> = new Set(['NoticeResponse', 'ParameterStatus', 'NotificationResponse'])
 
 /**
  * Which answer belongs to what was sent. The target answers in order; after an error in the extended protocol it ignores
@@ -102,14 +110,16 @@ export class Answers {
     const head = this.#queue[0]
     if (name === undefined) throw new Fault('protocol', `the target sent a message of unknown type ${frame.type}`)
     if (name === 'ErrorResponse') return this.#error(frame)
-    if (ASYNCHRONOUS.includes(name)) return head?.frame ? head.frame(frame) : this.#unsolicited(frame)
+    if (ASYNCHRONOUS.has(name)) return head?.frame ? head.frame(frame) : this.#unsolicited(frame)
     if (!head) throw new Fault('protocol', `the target sent ${name} and nothing was asked`)
     const { within, ends } = ANSWERS[head.sent]
-    if (!within.includes(name) && !ends.includes(name))
+    const isLast = ends.includes(name)
+    if (!isLast && !within.includes(name) && !(head.copies === true && COPY.includes(name)))
       throw new Fault('protocol', `the target answered ${head.sent} by ${name}`)
     head.frame?.(frame)
     if (name === 'ReadyForQuery') this.#ready(frame)
-    if (ends.includes(name)) this.#shift('done')
+    if (name === 'CopyInResponse') this.#ignoreSyncs()
+    if (isLast) this.#shift('done')
     if (name === 'ReadyForQuery') this.#settled(this.#status)
   }
 
@@ -117,6 +127,11 @@ export class Answers {
     this.#status = decodeReadyForQuery(frame)
     this.#lastBatchFailed = this.#failed
     this.#failed = false
+  }
+
+  /** A Sync that the target reads while it takes input is never answered: one that was sent before it asked for any. */
+  #ignoreSyncs(): void {
+    while (this.#queue[1]?.sent === 'Sync') this.#queue.splice(1, 1)[0]!.done?.('skipped')
   }
 
   #error(frame: Frame): void {

@@ -208,7 +208,7 @@ describe('catalogSource', () => {
   it('renews by a read that began after the call, one for all who ask meanwhile', async () => {
     const scene = makeSource()
     const early = scene.source.get()
-    const renewed = [scene.source.renew(), scene.source.renew(), scene.source.get()]
+    const renewed = [scene.source.renew(), scene.source.renew(), Promise.resolve(scene.source.get())]
     assert.equal(scene.reads(), 1)
     assert.notEqual(await renewed[0], await early)
     assert.equal(new Set(await Promise.all(renewed)).size, 1)
@@ -222,7 +222,7 @@ describe('catalogSource', () => {
     const scene = makeSource()
     const early = scene.source.get()
     const renewal = scene.source.renew()
-    const late = early.then(() => scene.source.get())
+    const late = Promise.resolve(early).then(() => scene.source.get())
     assert.equal(await late, await renewal)
   })
 
@@ -231,10 +231,10 @@ describe('catalogSource', () => {
     await scene.source.get()
     scene.break(true)
     await assert.rejects(scene.source.renew(), isTargetFault)
-    await assert.rejects(scene.source.get(), isTargetFault)
+    await assert.rejects(async () => scene.source.get(), isTargetFault)
     const [failed, next] = [scene.source.get(), scene.source.renew()]
     scene.break(false)
-    await assert.rejects(failed, isTargetFault)
+    await assert.rejects(async () => failed, isTargetFault)
     assert.equal(await next, await scene.source.get())
   })
 })

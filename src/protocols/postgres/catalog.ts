@@ -1,8 +1,9 @@
-import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Clock } from '../../gateway/clock.ts'
 import { Fault } from '../../gateway/fault.ts'
+import type { Soon } from '../../gateway/source.ts'
 import type { Catalog, CatalogColumn, CatalogRelation } from '../../sql/catalog.ts'
+import { versionsOf } from './catalog-versions.ts'
 
 /** Runs SQL on a connection of the gateway's own, whose search_path is pg_catalog alone. */
 export type CatalogQuery = (sql: string) => Promise<readonly Readonly<Record<string, unknown>>[]>
@@ -106,8 +107,7 @@ export async function readCatalog(query: CatalogQuery, sensitive: Sensitive): Pr
   const classified = classify(answer.relations, sensitive)
   const relations = answer.relations.map((row) => relationOf(row, classified))
   const content = { relations, functions: answer.functions ?? [], operators: answer.operators ?? [] }
-  const version = createHash('sha256').update(JSON.stringify(content)).digest('hex')
-  return { catalog: { version, ...content }, missing: classified.missing }
+  return { catalog: { ...versionsOf(content), ...content }, missing: classified.missing }
 }
 
 async function ask(query: CatalogQuery): Promise<z.infer<typeof Answer>> {
@@ -201,7 +201,7 @@ function readsOf(row: Row, classes: Classified['classes']): readonly number[] {
 /** The catalog of one target, read again when it is old or known to have changed. */
 export interface CatalogSource {
   /** Not older than the age limit; concurrent calls share one read. Fault `target` when it cannot be read. */
-  get(): Promise<CatalogReading>
+  get(): Soon<CatalogReading>
   /** A read that began after this call. When it fails, nothing older is served any more. */
   renew(): Promise<CatalogReading>
 }
@@ -246,7 +246,7 @@ export function catalogSource(options: CatalogSourceOptions): CatalogSource {
     return running.next
   }
 
-  async function get(): Promise<CatalogReading> {
+  function get(): Soon<CatalogReading> {
     if (running !== undefined) return running.next ?? running.reading
     if (latest !== undefined && clock.monotonic() - latest.since < maxAgeMs) return latest.reading
     return begin()

@@ -3,13 +3,16 @@ import { Fault } from '../../gateway/fault.ts'
 import type { Permit } from '../../gateway/permit.ts'
 import { refuse } from '../../gateway/refusals.ts'
 import type { Session } from '../../gateway/session.ts'
+import type { Soon } from '../../gateway/source.ts'
 import type { NameChange } from '../../sql/reader.ts'
 import { Answers } from './answers.ts'
+import { CopyIn } from './copy-in.ts'
 import type { Egress } from './egress.ts'
 import { encodeBind, encodeClose, encodeExecute, encodeFlush, encodeParse, encodeSync } from './encode.ts'
+import type { Outgoing } from './exchanges.ts'
 import { FrameReader, type Frame } from './frames.ts'
 import { Incoming, type Event } from './incoming.ts'
-import { BACKEND } from './message-types.ts'
+import { BACKEND, FRONTEND } from './message-types.ts'
 import type { BackendKey, Bind } from './messages-client.ts'
 import { decodeParameterStatus, type TransactionStatus } from './messages-target.ts'
 import { Meaning } from './meaning.ts'
@@ -57,6 +60,7 @@ export class Connection {
   /** A statement that changes names or columns has run in the transaction that is open. */
   changedSchema = false
   readonly meaning = new Meaning()
+  readonly copyIn = new CopyIn(() => this.session.stop(refuse('cancelled', 'The client went away.')))
   /** The target's own key for cancelling; no client ever sees it. */
   readonly backendKey: BackendKey
   readonly #client: Socket
@@ -114,11 +118,13 @@ export class Connection {
   }
 
   /** The client's next message, or the target's; in order. */
-  async *incoming(): AsyncGenerator<Event> {
-    for await (const event of this.#incoming) {
-      await this.#targetTakes()
-      yield event
-    }
+  next(): Soon<Event | undefined> {
+    return this.#targetTakes ? this.#incoming.next() : this.#nextLater()
+  }
+
+  /** The Sync that the client sent behind what was read last, if it is here already. */
+  takeSync(): Frame | undefined {
+    return this.#incoming.takeIf(FRONTEND.Sync)
   }
 
   /** The only way to the target. */
@@ -127,12 +133,11 @@ export class Connection {
     this.#targetSocket.write(bytes)
   }
 
-  /** The only way to the client; resolves when it may take more. */
-  async reply(bytes: Uint8Array): Promise<void> {
+  /** The only way to the client; a promise where it has to take something before there can be more. */
+  reply(bytes: Uint8Array): Soon<void> {
     if (bytes.length === 0 || this.#client.destroyed) return
     gather(this.#client)
-    if (this.#client.write(bytes)) return
-    await happensFirst(this.#client, 'drain', 'close')
+    if (!this.#client.write(bytes)) return happensFirst(this.#client, this.session.stopped, 'drain', 'close')
   }
 
   /** Stops and starts reading the target while answers of so many more bytes, or fewer, wait for a slow client. */
@@ -170,6 +175,12 @@ export class Connection {
     this.settle()
     this.write(permit, encodeSync())
     return promise
+  }
+
+  /** More of the same batch goes out. `operation`: it runs one. */
+  sent(messages: readonly Outgoing[], operation: boolean): void {
+    for (const { sent } of messages) if (sent) this.unsettled.messages++
+    if (operation) this.unsettled.operations++
   }
 
   /** A Sync or Query goes out: what is sent next belongs to a new batch. */
@@ -240,11 +251,14 @@ export class Connection {
     })
   }
 
-  /** Resolves when the target has taken most of what was sent to it, or is gone. */
-  async #targetTakes(): Promise<void> {
-    const socket = this.#targetSocket
-    if (socket.writableLength < FULL_BYTES || socket.destroyed) return
-    await happensFirst(socket, 'drain', 'close')
+  /** True when the target has taken most of what was sent to it, or is gone. */
+  get #targetTakes(): boolean {
+    return this.#targetSocket.writableLength < FULL_BYTES || this.#targetSocket.destroyed
+  }
+
+  async #nextLater(): Promise<Event | undefined> {
+    await happensFirst(this.#targetSocket, this.session.stopped, 'drain', 'close')
+    return this.#incoming.next()
   }
 
   /** Outside a transaction no portal lives on, only cursors do that were declared WITH HOLD. */
@@ -285,13 +299,17 @@ function gather(socket: Socket): void {
   process.nextTick(() => socket.uncork())
 }
 
-function happensFirst(socket: Socket, ...events: readonly string[]): Promise<void> {
+/** The first of these events, or the end of the session. */
+function happensFirst(socket: Socket, stopped: AbortSignal, ...events: readonly string[]): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       for (const event of events) socket.off(event, done)
+      stopped.removeEventListener('abort', done)
       resolve()
     }
     for (const event of events) socket.once(event, done)
+    stopped.addEventListener('abort', done, { once: true })
+    if (stopped.aborted) done()
   })
 }
 

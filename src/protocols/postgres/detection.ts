@@ -40,6 +40,11 @@ export function detectorFor(typeOid: number, format: Format): DetectIn | undefin
   return detectInText
 }
 
+/** True when values are searched as they stand: what is found in one stands in the bytes of its row too. */
+export function searchesText(typeOid: number, format: Format): boolean {
+  return format === 0 || TEXTS.has(typeOid) || typeOid === JSON_TYPE || typeOid === JSONB_TYPE
+}
+
 function detectInText(value: Buffer, masker: Masker): Buffer | undefined {
   const masked = masker.text(value)
   return masked && Buffer.from(masked.buffer, masked.byteOffset, masked.byteLength)

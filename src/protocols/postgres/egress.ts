@@ -1,6 +1,8 @@
 import type { Outcome, Part } from '../../gateway/exchange.ts'
 import type { Masker } from '../../mask/masker.ts'
+import type { CopyForm } from '../../sql/reader.ts'
 import { Fault } from '../../gateway/fault.ts'
+import { CopyOut } from './copy-out.ts'
 import { encodeErrorResponse, encodeNoticeResponse, encodeNotificationResponse } from './encode.ts'
 import type { Frame } from './frames.ts'
 import {
@@ -11,6 +13,7 @@ import {
   type RowField,
 } from './messages-target.ts'
 import { backendName, type BackendName } from './message-types.ts'
+import { joined } from './pieces.ts'
 import { maskDataRow, planRow, type ClassesOf, type RowPlan } from './rows.ts'
 
 /** What the filter has to know of the session. */
@@ -28,6 +31,9 @@ const BOOKKEEPING: ReadonlySet<BackendName> = new Set([
   'ParameterDescription',
   'NoData',
   'PortalSuspended',
+  'CopyInResponse',
+  'CopyOutResponse',
+  'CopyDone',
   'ReadyForQuery',
 ])
 
@@ -42,6 +48,10 @@ export type Columns = {
   plan?: RowPlan
   /** True for a Query, where each RowDescription is that of the rows behind it; elsewhere it may be of anything. */
   readonly inline: boolean
+  /** The COPYs to the client that are still to come, in order. */
+  readonly copies: CopyForm[]
+  /** The one whose rows come now. */
+  copy?: CopyOut
 }
 
 /** A batch of whole messages on its way to the client: every message a target can send passes through here. */
@@ -61,7 +71,7 @@ export class AnswerPart implements Part {
   }
 
   mask(masker: Masker): Uint8Array {
-    return Buffer.concat(this.#frames.map((frame) => this.#message(frame, masker)))
+    return joined(this.#frames.map((frame) => this.#message(frame, masker)))
   }
 
   #message(frame: Frame, masker: Masker): Buffer {
@@ -73,6 +83,13 @@ export class AnswerPart implements Part {
       case 'DataRow':
         this.#columns.plan ??= planRow(this.#fields(), this.#egress.classesOf, masker)
         return maskDataRow(frame, this.#columns.plan, masker)
+      case 'CopyOutResponse':
+        this.#columns.copy = new CopyOut(this.#columns.copies.shift(), frame)
+        return frame.bytes
+      case 'CopyData':
+        return this.#copy().data(frame, masker)
+      case 'CopyDone':
+        return this.#endCopy(frame, masker)
       case 'ErrorResponse':
         return encodeErrorResponse(maskTexts(decodeErrorFields(frame), this.#egress, masker))
       case 'NoticeResponse':
@@ -90,6 +107,17 @@ export class AnswerPart implements Part {
   #describe(fields: readonly RowField[]): void {
     this.#columns.fields = fields
     this.#columns.plan = undefined
+  }
+
+  #copy(): CopyOut {
+    if (!this.#columns.copy) throw new Fault('protocol', 'the target sent rows of a COPY that it has not begun')
+    return this.#columns.copy
+  }
+
+  #endCopy(frame: Frame, masker: Masker): Buffer {
+    const rest = this.#copy().end(masker)
+    this.#columns.copy = undefined
+    return joined([rest, frame.bytes])
   }
 
   #fields(): readonly RowField[] {

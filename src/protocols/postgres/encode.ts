@@ -113,6 +113,10 @@ export function encodeNotificationResponse(pid: number, channel: string, payload
   return message(BACKEND.NotificationResponse, int32(pid), text(channel), text(payload))
 }
 
+export function encodeCopyData(data: Buffer): Buffer {
+  return message(BACKEND.CopyData, data)
+}
+
 export function encodeParseComplete(): Buffer {
   return message(BACKEND.ParseComplete)
 }

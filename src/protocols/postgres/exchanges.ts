@@ -1,13 +1,16 @@
 import type { Operation, Preview, Refusal } from '../../gateway/domain.ts'
 import type { Exchange, Masked, Outcome, Part, Pause, Waiting } from '../../gateway/exchange.ts'
+import { Fault } from '../../gateway/fault.ts'
 import type { Permit } from '../../gateway/permit.ts'
+import { soon, type Soon, type Source } from '../../gateway/source.ts'
 import type { Expectation, Sent } from './answers.ts'
 import type { Connection } from './connection.ts'
 import type { Portal } from './portals.ts'
 import { AnswerPart, type Columns } from './egress.ts'
+import type { CopyForm } from '../../sql/reader.ts'
 import { encodeReadyForQuery } from './encode.ts'
 import type { Frame } from './frames.ts'
-import { Inbox } from './inbox.ts'
+import { Inbox, type Batch } from './inbox.ts'
 import { BACKEND } from './message-types.ts'
 import {
   decodeCommandComplete,
@@ -16,8 +19,10 @@ import {
   type RowField,
   type TransactionStatus,
 } from './messages-target.ts'
+import { joined } from './pieces.ts'
 import { estimateRows } from './preview.ts'
 import { errorResponse, waitingNotice } from './refusal.ts'
+import type { Sense } from './sense.ts'
 
 /** One message for the target, and what to make of its answer; Flush has none. */
 export type Outgoing = {
@@ -38,12 +43,10 @@ export type Making = {
   readonly received?: readonly Frame[]
   readonly operation?: Operation
   readonly portal?: Portal
-  /** EXPLAIN may be asked of the operation's text. */
-  readonly explainable?: boolean
-  /** It changes nothing and reads nothing that has a hidden column: no text of its answer can show a hidden value. */
+  /** What the operation's text means. */
+  readonly sense?: Sense
+  /** It runs nothing: no text of its answer can show a hidden value. */
   readonly harmlessTexts?: boolean
-  /** Its statements may open or end a transaction. */
-  readonly controlsTransaction?: boolean
   /** Told of each statement of a Query that the target has completed, by its place in the text. */
   readonly completed?: (statement: number) => void
 }
@@ -57,6 +60,8 @@ export class PostgresExchange implements Exchange {
   readonly #columns: Columns
   #outcome: Outcome = { status: 'skipped' }
   #completed = 0
+  /** COPYs whose input the target has asked for. */
+  #fed = 0
   /** Something before it failed: the client hears nothing of this one. */
   #gone = false
   /** Resolves to whether the target failed because of it; absent when nothing of it reached the target. */
@@ -68,7 +73,7 @@ export class PostgresExchange implements Exchange {
     this.operation = making.operation
     this.#connection = connection
     this.#making = making
-    this.#columns = { inline: making.style === 'simple' }
+    this.#columns = { inline: making.style === 'simple', copies: this.#copies('out') }
     this.#inbox = new Inbox(connection.waiting, making.received)
   }
 
@@ -89,9 +94,9 @@ export class PostgresExchange implements Exchange {
     return portal?.bind !== undefined && !messages.some(({ bytes }) => bytes === portal.bind)
   }
 
-  async preview(session: Permit): Promise<Preview> {
-    if (!this.#making.explainable) return { note: 'The planner gives no estimate for this kind of statement.' }
-    return estimateRows(this.#connection, session, this.operation!.text, this.#making.portal?.bind)
+  async preview(permitted: () => Promise<Permit>): Promise<Preview> {
+    if (!this.#making.sense?.explainable) return { note: 'The planner gives no estimate for this kind of statement.' }
+    return estimateRows(this.#connection, await permitted(), this.operation!.text, this.#making.portal?.bind)
   }
 
   notify({ message, refusal }: Waiting): void {
@@ -100,8 +105,9 @@ export class PostgresExchange implements Exchange {
 
   send(permit: Permit): void {
     const connection = this.#connection
-    const { style, operation, portal, messages } = this.#making
-    if (this.#making.controlsTransaction) connection.transactionMayChange = true
+    const { style, operation, portal } = this.#making
+    const messages = this.#withSync()
+    if (this.#making.sense?.controlsTransaction) connection.transactionMayChange = true
     if (portal) portal.started = true
     for (const message of messages) {
       if (message.sent)
@@ -109,10 +115,20 @@ export class PostgresExchange implements Exchange {
     }
     this.#inbox.seal()
     if (style === 'simple' || messages.at(-1)?.sent === 'Sync') connection.settle()
-    else connection.unsettled.messages += messages.filter(({ sent }) => sent).length
-    if (style === 'extended' && operation?.stage === 'execute') connection.unsettled.operations++
-    connection.write(permit, Buffer.concat(messages.map(({ bytes }) => bytes)))
+    else connection.sent(messages, style === 'extended' && operation?.stage === 'execute')
+    connection.write(permit, joined(messages.map(({ bytes }) => bytes)))
     connection.keepAnswersComing(permit)
+  }
+
+  /**
+   * A Sync that is there already goes with the one operation of its batch: one write, one answer, one record. An error at
+   * a Sync is of any operation before it, so where there were several it goes alone.
+   */
+  #withSync(): readonly Outgoing[] {
+    const { operation, style, messages } = this.#making
+    const alone = operation?.stage === 'execute' && this.#connection.unsettled.operations === 0
+    const sync = style === 'extended' && alone ? this.#connection.takeSync() : undefined
+    return sync ? [...messages, { bytes: sync.bytes, sent: 'Sync' }] : messages
   }
 
   fail(session: Permit): void {
@@ -134,24 +150,43 @@ export class PostgresExchange implements Exchange {
     await this.#connection.reply(encodeReadyForQuery((await this.#ready)!))
   }
 
-  async *answer(): AsyncGenerator<Part> {
-    const { egress, target } = this.#connection
-    const withholdsTexts = egress.withholdsTexts && this.#making.harmlessTexts !== true
-    for await (const { frames, last } of this.#inbox.batches()) {
-      await target.catalog.learn(origins(frames, this.#columns))
-      const outcome = last && this.operation?.stage === 'execute' ? this.#outcome : undefined
-      if (frames.length === 0 && !outcome) continue
-      yield new AnswerPart(frames, this.#columns, { ...egress, withholdsTexts }, outcome)
-    }
+  answer(): Source<Part> {
+    return { next: () => this.#nextPart() }
   }
 
-  async reply(part: Masked): Promise<void> {
-    await this.#connection.reply(part.bytes)
+  #nextPart(): Soon<Part | undefined> {
+    return soon(this.#inbox.next(), (batch) => batch && this.#part(batch))
+  }
+
+  get #harmless(): boolean {
+    const { harmlessTexts, sense } = this.#making
+    return harmlessTexts ?? sense?.harmlessTexts ?? false
+  }
+
+  /** Of a batch, or of the next one if there is nothing to say of it. */
+  #part({ frames, last }: Batch): Soon<Part | undefined> {
+    const outcome = last && this.operation?.stage === 'execute' ? this.#ended() : undefined
+    if (frames.length === 0 && !outcome) return this.#nextPart()
+    const { egress, target } = this.#connection
+    const withholdsTexts = egress.withholdsTexts && !this.#harmless
+    const part = new AnswerPart(frames, this.#columns, { ...egress, withholdsTexts }, outcome)
+    return soon(target.catalog.learn(origins(frames, this.#columns)), () => part)
+  }
+
+  /** Of an answer that the end of the session has cut off nobody knows how it would have ended. */
+  #ended(): Outcome {
+    const cutOff = this.#outcome.status === 'skipped' && this.#connection.session.stopped.aborted
+    return cutOff ? { status: 'unknown' } : this.#outcome
+  }
+
+  reply(part: Masked): Soon<void> {
+    return this.#connection.reply(part.bytes)
   }
 
   #watch(message: Outgoing): Partial<Expectation> {
     const { portal } = this.#making
     return {
+      copies: (this.#making.sense?.copies ?? []).length > 0,
       frame: (frame) => {
         message.frame?.(frame)
         this.#note(frame)
@@ -167,6 +202,7 @@ export class PostgresExchange implements Exchange {
   #note(frame: Frame): void {
     const failed = this.#outcome.status === 'failed'
     if (frame.type === BACKEND.DataRow && this.#making.portal) this.#columns.fields ??= this.#making.portal.fields
+    this.#noteInput(frame)
     if (frame.type === BACKEND.CommandComplete) {
       this.#making.completed?.(this.#completed++)
       this.#outcome = { status: 'done', rows: decodeCommandComplete(frame).rows }
@@ -175,6 +211,28 @@ export class PostgresExchange implements Exchange {
     } else if (frame.type === BACKEND.EmptyQueryResponse || frame.type === BACKEND.PortalSuspended) {
       this.#outcome = { status: 'done' }
     }
+  }
+
+  #copies(direction: CopyForm['direction']): CopyForm[] {
+    return (this.#making.sense?.copies ?? []).filter((copy) => copy.direction === direction)
+  }
+
+  /** Follows the target into copy-in mode and out of it. */
+  #noteInput({ type }: Frame): void {
+    const { copyIn } = this.#connection
+    if (type === BACKEND.ErrorResponse || type === BACKEND.CommandComplete) copyIn.close()
+    if (type !== BACKEND.CopyInResponse) return
+    if (this.#fed++ >= this.#copies('in').length)
+      throw new Fault('protocol', 'the target asked for input that nobody has')
+    if (this.#making.style === 'extended') this.#reopenBatch()
+    copyIn.open(this.operation!)
+  }
+
+  /** A Sync that was sent behind it has ended no batch: the target has ignored it. */
+  #reopenBatch(): void {
+    const { unsettled } = this.#connection
+    unsettled.messages ||= 1
+    unsettled.operations ||= 1
   }
 }
 

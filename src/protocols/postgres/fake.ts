@@ -23,6 +23,8 @@ export type FakeClient = {
   send(...messages: readonly Buffer[]): void
   /** The same, in pieces of `size` bytes, each a segment of its own as far as the network allows. */
   dribble(bytes: Buffer, size: number): Promise<void>
+  /** Resolves when the network has taken them, or never will. */
+  pass(bytes: Buffer): Promise<void>
   end(): void
   /** RST instead of an orderly end. */
   reset(): void
@@ -139,6 +141,7 @@ function createClient(socket: Socket): FakeClient {
         await setImmediate()
       }
     },
+    pass: (bytes) => new Promise((resolve) => void socket.write(bytes, () => resolve())),
     end: () => void socket.end(),
     reset: () => void socket.resetAndDestroy(),
     pause: () => void socket.pause(),

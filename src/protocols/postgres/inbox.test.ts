@@ -7,9 +7,9 @@ const frame: Frame = { type: 0x44, bytes: Buffer.alloc(10) }
 
 type Batch = { readonly frames: number; readonly last: boolean }
 
-async function next(batches: ReturnType<Inbox['batches']>): Promise<Batch | undefined> {
-  const { value, done } = await batches.next()
-  return done ? undefined : { frames: value.frames.length, last: value.last }
+async function next(inbox: Inbox): Promise<Batch | undefined> {
+  const batch = await inbox.next()
+  return batch && { frames: batch.frames.length, last: batch.last }
 }
 
 describe('Inbox', () => {
@@ -18,23 +18,22 @@ describe('Inbox', () => {
     const one = inbox.expectation('Bind')
     const two = inbox.expectation('Execute')
     inbox.seal()
-    const batches = inbox.batches()
     one.frame?.(frame)
     one.done?.('done')
-    assert.deepEqual(await next(batches), { frames: 1, last: false })
-    const waiting = next(batches)
+    assert.deepEqual(await next(inbox), { frames: 1, last: false })
+    const waiting = next(inbox)
     two.frame?.(frame)
     two.frame?.(frame)
     two.done?.('done')
     assert.deepEqual(await waiting, { frames: 2, last: true })
-    assert.equal(await next(batches), undefined)
+    assert.equal(await next(inbox), undefined)
   })
 
   it('ends with an empty batch when the end brought no frame', async () => {
     const inbox = new Inbox(() => undefined)
     const skipped = inbox.expectation('Execute')
     inbox.seal()
-    const waiting = next(inbox.batches())
+    const waiting = next(inbox)
     skipped.done?.('skipped')
     assert.deepEqual(await waiting, { frames: 0, last: true })
   })
@@ -42,7 +41,7 @@ describe('Inbox', () => {
   it('does not end before it is sealed, however much was answered', async () => {
     const inbox = new Inbox(() => undefined)
     inbox.expectation('Parse').done?.('done')
-    const waiting = next(inbox.batches())
+    const waiting = next(inbox)
     inbox.put(frame)
     assert.deepEqual(await waiting, { frames: 1, last: false })
   })
@@ -54,7 +53,7 @@ describe('Inbox', () => {
     inbox.seal()
     hidden.frame?.(frame)
     hidden.done?.('done')
-    assert.deepEqual(await next(inbox.batches()), { frames: 0, last: true })
+    assert.deepEqual(await next(inbox), { frames: 0, last: true })
     assert.deepEqual(seen, [frame])
   })
 
@@ -63,7 +62,7 @@ describe('Inbox', () => {
     const inbox = new Inbox((bytes) => void waiting.push(bytes), [frame])
     inbox.put(frame)
     inbox.seal()
-    assert.deepEqual(await next(inbox.batches()), { frames: 2, last: true })
+    assert.deepEqual(await next(inbox), { frames: 2, last: true })
     assert.deepEqual(waiting, [10, -10])
   })
 })

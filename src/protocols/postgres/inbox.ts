@@ -1,5 +1,9 @@
+import type { Soon } from '../../gateway/source.ts'
 import type { Frame } from './frames.ts'
 import type { Expectation, Result } from './answers.ts'
+
+/** What has come in since the last batch, and whether it was the last. */
+export type Batch = { readonly frames: readonly Frame[]; readonly last: boolean }
 
 /**
  * The answer to one exchange while it comes in: frames gather here, and are taken out in batches by whoever replies to
@@ -10,6 +14,7 @@ export class Inbox {
   #bytes = 0
   #open = 0
   #sealed = false
+  #ended = false
   #wake: (() => void) | undefined
   readonly #waiting: (bytes: number) => void
 
@@ -24,6 +29,7 @@ export class Inbox {
     this.#open++
     return {
       sent,
+      copies: also.copies,
       frame: (frame) => {
         also.frame?.(frame)
         if (!hidden) this.put(frame)
@@ -49,18 +55,24 @@ export class Inbox {
     this.#notify()
   }
 
-  /** What has come in since the last batch, and whether it was the last. At least one batch, maybe empty. */
-  async *batches(): AsyncGenerator<{ readonly frames: readonly Frame[]; readonly last: boolean }> {
-    for (;;) {
-      while (this.#frames.length === 0 && !this.#complete) await new Promise<void>((resolve) => (this.#wake = resolve))
-      const last = this.#complete
-      const frames = this.#frames
-      this.#frames = []
-      this.#waiting(-this.#bytes)
-      this.#bytes = 0
-      yield { frames, last }
-      if (last) return
-    }
+  /** At least one batch, maybe empty; undefined after the last. */
+  next(): Soon<Batch | undefined> {
+    if (this.#ended) return undefined
+    return this.#frames.length > 0 || this.#complete ? this.#take() : this.#takeLater()
+  }
+
+  async #takeLater(): Promise<Batch> {
+    while (this.#frames.length === 0 && !this.#complete) await new Promise<void>((resolve) => (this.#wake = resolve))
+    return this.#take()
+  }
+
+  #take(): Batch {
+    const frames = this.#frames
+    this.#frames = []
+    this.#waiting(-this.#bytes)
+    this.#bytes = 0
+    this.#ended = this.#complete
+    return { frames, last: this.#ended }
   }
 
   get #complete(): boolean {

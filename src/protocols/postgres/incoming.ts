@@ -1,12 +1,18 @@
 import type { Socket } from 'node:net'
 import { Fault } from '../../gateway/fault.ts'
-import type { Turns } from '../../gateway/turns.ts'
 import { Queue } from '../../gateway/queue.ts'
+import type { Turns } from '../../gateway/turns.ts'
+import { soon, type Soon, type Source } from '../../gateway/source.ts'
 import type { Frame } from './frames.ts'
 import { FRONTEND } from './message-types.ts'
 
 /** What comes in: a message of the client's, or one that the target sent of its own accord. */
-export type Event = { readonly from: 'client' | 'target'; readonly frame: Frame }
+export type Event = {
+  readonly from: 'client' | 'target'
+  readonly frame: Frame
+  /** Of CopyData: those behind it that came in before it was read. */
+  readonly more?: Frame[]
+}
 
 /** Client messages waiting to be read above which the client's socket is not read further; and bytes. */
 const FULL = 1_000
@@ -21,7 +27,7 @@ const COSTS: ReadonlyMap<number, number> = new Map(
 )
 
 /** What waits to be read, in order and bounded: by no longer reading the client, or by giving the target up. */
-export class Incoming implements AsyncIterable<Event> {
+export class Incoming implements Source<Event> {
   readonly #events = new Queue<Event>(Infinity)
   readonly #client: Socket
   /** Of the client's. */
@@ -29,6 +35,8 @@ export class Incoming implements AsyncIterable<Event> {
   /** Bytes of the target's. */
   #unasked = 0
   #terminated = false
+  /** The CopyData that came in last, as long as it waits and nothing came behind it. */
+  #copying: Event | undefined
   readonly #turns: Turns
   /** What was read since nothing waited, and at how much of that others have their turn; in the unit of `SHARE`. */
   #had = 0
@@ -45,7 +53,8 @@ export class Incoming implements AsyncIterable<Event> {
   }
 
   fromClient(frame: Frame): void {
-    this.#events.pushNow({ from: 'client', frame })
+    if (this.#copying && frame.type === FRONTEND.CopyData) this.#copying.more!.push(frame)
+    else this.#push({ from: 'client', frame, ...(frame.type === FRONTEND.CopyData && { more: [] }) })
     if (frame.type === FRONTEND.Terminate) this.#terminated = true
     this.#unread.messages++
     this.#unread.bytes += frame.bytes.length
@@ -56,7 +65,12 @@ export class Incoming implements AsyncIterable<Event> {
   fromTarget(frame: Frame): void {
     this.#unasked += frame.bytes.length
     if (this.#unasked > MOST_UNASKED) throw new Fault('target', 'the target sends more unasked than the client reads')
-    this.#events.pushNow({ from: 'target', frame })
+    this.#push({ from: 'target', frame })
+  }
+
+  #push(event: Event): void {
+    this.#copying = event.more && event
+    this.#events.pushNow(event)
   }
 
   /** Nothing more comes; what waits is still read. */
@@ -65,33 +79,41 @@ export class Incoming implements AsyncIterable<Event> {
   }
 
   /** Ends with the client's Terminate, or once closed. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Event> {
-    for await (const event of this.#events) {
-      this.#taken(event)
-      await this.#myTurn(event.frame.type)
-      if (event.from === 'client' && event.frame.type === FRONTEND.Terminate) return
-      yield event
-    }
+  next(): Soon<Event | undefined> {
+    return soon(this.#events.next(), (event) => event && this.#inTurn(event))
   }
 
-  /** Resolves when the next message may be read. Whoever has more waiting than a share takes turns until nothing waits. */
-  async #myTurn(type: number): Promise<void> {
+  /** The client's next message if it is of this type and there already. */
+  takeIf(type: number): Frame | undefined {
+    const event = this.#events.peek()
+    if (event?.from !== 'client' || event.frame.type !== type) return undefined
+    void this.#events.next()
+    this.#taken(event)
+    return event.frame
+  }
+
+  /** The event, when it may be worked on: whoever has more waiting than a share takes turns until nothing waits. */
+  #inTurn(event: Event): Soon<Event | undefined> {
+    const taken = this.#taken(event)
     if (this.#unread.messages === 0) this.#had = this.#due = 0
-    else this.#had += COSTS.get(type) ?? 1
-    if (this.#had < SHARE) return this.#turns.small()
-    if (this.#had < this.#due) return
+    else this.#had += COSTS.get(event.frame.type) ?? 1
+    if (this.#had < SHARE) this.#turns.small()
+    if (this.#had < SHARE || this.#had < this.#due) return taken
     this.#due = this.#had + SHARE
-    await this.#turns.next()
+    return this.#turns.next().then(() => taken)
   }
 
-  #taken({ from, frame: { bytes } }: Event): void {
+  #taken(event: Event): Event | undefined {
+    const { from, frame, more = [] } = event
+    if (event === this.#copying) this.#copying = undefined
     if (from === 'target') {
-      this.#unasked -= bytes.length
-      return
+      this.#unasked -= frame.bytes.length
+      return event
     }
-    this.#unread.messages--
-    this.#unread.bytes -= bytes.length
+    this.#unread.messages -= 1 + more.length
+    this.#unread.bytes -= more.reduce((sum, { bytes }) => sum + bytes.length, frame.bytes.length)
     const { messages, bytes: unread } = this.#unread
     if (messages <= FULL / 2 && unread <= FULL_BYTES / 2 && this.#client.isPaused()) this.#client.resume()
+    return frame.type === FRONTEND.Terminate ? undefined : event
   }
 }

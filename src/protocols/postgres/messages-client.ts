@@ -1,6 +1,5 @@
 import { Fault } from '../../gateway/fault.ts'
-import { createCursor, ended } from './cursor.ts'
-import type { Cursor } from './cursor.ts'
+import { Cursor, openBody } from './cursor.ts'
 import { body } from './frames.ts'
 import type { Frame } from './frames.ts'
 import { STARTUP } from './message-types.ts'
@@ -42,10 +41,10 @@ export type SaslInitialResponse = { readonly mechanism: string; readonly data: B
 
 /** `bytes` as `startupFrame` gives them. Only major version 3 is known. */
 export function decodeStartup(bytes: Buffer): StartupPacket {
-  const cursor = createCursor('startup message', bytes.subarray(4))
+  const cursor = new Cursor('startup message', bytes, 4)
   const code = cursor.uint32()
-  if (code === STARTUP.SSLRequest) return ended(cursor, { kind: 'SSLRequest' })
-  if (code === STARTUP.GSSENCRequest) return ended(cursor, { kind: 'GSSENCRequest' })
+  if (code === STARTUP.SSLRequest) return cursor.ended({ kind: 'SSLRequest' })
+  if (code === STARTUP.GSSENCRequest) return cursor.ended({ kind: 'GSSENCRequest' })
   if (code === STARTUP.CancelRequest) return { kind: 'CancelRequest', ...readBackendKey(cursor) }
   if (code >>> 16 !== 3)
     throw new Fault('protocol', `protocol version ${code >>> 16}.${code & 0xffff} is not supported`)
@@ -56,7 +55,7 @@ function readParameters(cursor: Cursor): (readonly [string, string])[] {
   const parameters: (readonly [string, string])[] = []
   for (;;) {
     const name = cursor.text()
-    if (name === '') return ended(cursor, parameters)
+    if (name === '') return cursor.ended(parameters)
     parameters.push([name, cursor.text()])
   }
 }
@@ -70,29 +69,29 @@ export function readBackendKey(cursor: Cursor): BackendKey {
 }
 
 export function decodeQuery(frame: Frame): string {
-  const cursor = createCursor('Query', body(frame))
-  return ended(cursor, cursor.text())
+  const cursor = openBody('Query', frame)
+  return cursor.ended(cursor.text())
 }
 
 export function decodeParse(frame: Frame): Parse {
-  const cursor = createCursor('Parse', body(frame))
-  return ended(cursor, { name: cursor.text(), query: cursor.text(), types: cursor.list(4, cursor.uint32) })
+  const cursor = openBody('Parse', frame)
+  return cursor.ended({ name: cursor.text(), query: cursor.text(), types: cursor.list(4, () => cursor.uint32()) })
 }
 
 export function decodeBind(frame: Frame): Bind {
-  const cursor = createCursor('Bind', body(frame))
+  const cursor = openBody('Bind', frame)
   const format = () => readFormat('Bind', cursor)
   const bind = {
     portal: cursor.text(),
     statement: cursor.text(),
     formats: cursor.list(2, format),
-    parameters: cursor.list(4, cursor.value),
+    parameters: cursor.list(4, () => cursor.value()),
     resultFormats: cursor.list(2, format),
   }
   const { formats, parameters } = bind
   if (formats.length > 1 && formats.length !== parameters.length)
     throw new Fault('protocol', `malformed Bind: ${formats.length} formats for ${parameters.length} parameters`)
-  return ended(cursor, bind)
+  return cursor.ended(bind)
 }
 
 /** A format code; any but 0 and 1 throws Fault `protocol`. */
@@ -111,25 +110,25 @@ export function decodeClose(frame: Frame): Named {
 }
 
 function decodeNamed(message: string, frame: Frame): Named {
-  const cursor = createCursor(message, body(frame))
+  const cursor = openBody(message, frame)
   const kind = String.fromCharCode(cursor.uint8())
   if (kind !== 'S' && kind !== 'P') throw new Fault('protocol', `malformed ${message}: neither statement nor portal`)
-  return ended(cursor, { kind, name: cursor.text() })
+  return cursor.ended({ kind, name: cursor.text() })
 }
 
 export function decodeExecute(frame: Frame): Execute {
-  const cursor = createCursor('Execute', body(frame))
-  return ended(cursor, { portal: cursor.text(), maxRows: cursor.int32() })
+  const cursor = openBody('Execute', frame)
+  return cursor.ended({ portal: cursor.text(), maxRows: cursor.int32() })
 }
 
 export function decodePassword(frame: Frame): string {
-  const cursor = createCursor('PasswordMessage', body(frame))
-  return ended(cursor, cursor.text())
+  const cursor = openBody('PasswordMessage', frame)
+  return cursor.ended(cursor.text())
 }
 
 export function decodeSaslInitialResponse(frame: Frame): SaslInitialResponse {
-  const cursor = createCursor('SASLInitialResponse', body(frame))
-  return ended(cursor, { mechanism: cursor.text(), data: cursor.value() })
+  const cursor = openBody('SASLInitialResponse', frame)
+  return cursor.ended({ mechanism: cursor.text(), data: cursor.value() })
 }
 
 /** All of the body is SASL data. */
@@ -138,11 +137,11 @@ export function decodeSaslResponse(frame: Frame): Buffer {
 }
 
 export function decodeCopyFail(frame: Frame): string {
-  const cursor = createCursor('CopyFail', body(frame))
-  return ended(cursor, cursor.text())
+  const cursor = openBody('CopyFail', frame)
+  return cursor.ended(cursor.text())
 }
 
 /** Sync, Flush, Terminate and CopyDone have no body. */
 export function decodeEmpty(frame: Frame): void {
-  createCursor('message without content', body(frame)).end()
+  openBody('message without content', frame).ended(undefined)
 }

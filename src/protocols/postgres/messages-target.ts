@@ -1,7 +1,5 @@
 import { Fault } from '../../gateway/fault.ts'
-import { createCursor, ended } from './cursor.ts'
-import type { Cursor } from './cursor.ts'
-import { body } from './frames.ts'
+import { openBody, type Cursor } from './cursor.ts'
 import type { Frame } from './frames.ts'
 import { readBackendKey, readFormat } from './messages-client.ts'
 import type { BackendKey, Format } from './messages-client.ts'
@@ -42,11 +40,8 @@ export type Authentication =
   | { readonly kind: 'other'; readonly code: number }
 
 export function decodeRowDescription(frame: Frame): RowField[] {
-  const cursor = createCursor('RowDescription', body(frame))
-  return ended(
-    cursor,
-    cursor.list(19, () => readField(cursor)),
-  )
+  const cursor = openBody('RowDescription', frame)
+  return cursor.ended(cursor.list(19, () => readField(cursor)))
 }
 
 function readField(cursor: Cursor): RowField {
@@ -66,47 +61,47 @@ function int16(cursor: Cursor): number {
 }
 
 export function decodeDataRow(frame: Frame): (Buffer | null)[] {
-  const cursor = createCursor('DataRow', body(frame))
-  return ended(cursor, cursor.list(4, cursor.value))
+  const cursor = openBody('DataRow', frame)
+  return cursor.ended(cursor.list(4, () => cursor.value()))
 }
 
 export function decodeParameterDescription(frame: Frame): number[] {
-  const cursor = createCursor('ParameterDescription', body(frame))
-  return ended(cursor, cursor.list(4, cursor.uint32))
+  const cursor = openBody('ParameterDescription', frame)
+  return cursor.ended(cursor.list(4, () => cursor.uint32()))
 }
 
 /** ErrorResponse and NoticeResponse. */
 export function decodeErrorFields(frame: Frame): ErrorFields {
-  const cursor = createCursor('ErrorResponse', body(frame))
+  const cursor = openBody('ErrorResponse', frame)
   const fields = new Map<string, string>()
   for (let code = cursor.uint8(); code !== 0; code = cursor.uint8())
     fields.set(String.fromCharCode(code), cursor.looseText())
-  return ended(cursor, fields)
+  return cursor.ended(fields)
 }
 
 /** `INSERT 0 5`, `SELECT 5`, `CREATE TABLE`: the last word is the count, where there is one. */
 export function decodeCommandComplete(frame: Frame): CommandTag {
-  const cursor = createCursor('CommandComplete', body(frame))
-  const tag = ended(cursor, cursor.looseText())
+  const cursor = openBody('CommandComplete', frame)
+  const tag = cursor.ended(cursor.looseText())
   const last = tag.slice(tag.lastIndexOf(' ') + 1)
   return /^\d{1,20}$/.test(last) && last !== tag ? { tag, rows: Number(last) } : { tag }
 }
 
 export function decodeReadyForQuery(frame: Frame): TransactionStatus {
-  const cursor = createCursor('ReadyForQuery', body(frame))
+  const cursor = openBody('ReadyForQuery', frame)
   const status = String.fromCharCode(cursor.uint8())
   if (status !== 'I' && status !== 'T' && status !== 'E')
     throw new Fault('protocol', 'malformed ReadyForQuery: no such transaction status')
-  return ended(cursor, status)
+  return cursor.ended(status)
 }
 
 export function decodeParameterStatus(frame: Frame): { readonly name: string; readonly value: string } {
-  const cursor = createCursor('ParameterStatus', body(frame))
-  return ended(cursor, { name: cursor.looseText(), value: cursor.looseText() })
+  const cursor = openBody('ParameterStatus', frame)
+  return cursor.ended({ name: cursor.looseText(), value: cursor.looseText() })
 }
 
 export function decodeBackendKeyData(frame: Frame): BackendKey {
-  return readBackendKey(createCursor('BackendKeyData', body(frame)))
+  return readBackendKey(openBody('BackendKeyData', frame))
 }
 
 export function decodeNotificationResponse(frame: Frame): {
@@ -114,8 +109,8 @@ export function decodeNotificationResponse(frame: Frame): {
   readonly channel: string
   readonly payload: string
 } {
-  const cursor = createCursor('NotificationResponse', body(frame))
-  return ended(cursor, { pid: cursor.int32(), channel: cursor.looseText(), payload: cursor.looseText() })
+  const cursor = openBody('NotificationResponse', frame)
+  return cursor.ended({ pid: cursor.int32(), channel: cursor.looseText(), payload: cursor.looseText() })
 }
 
 /** `version` as PostgreSQL sends it: major and minor in one, 0x30000 for 3.0. */
@@ -123,19 +118,19 @@ export function decodeNegotiateProtocolVersion(frame: Frame): {
   readonly version: number
   readonly options: readonly string[]
 } {
-  const cursor = createCursor('NegotiateProtocolVersion', body(frame))
+  const cursor = openBody('NegotiateProtocolVersion', frame)
   const version = cursor.uint32()
   const count = cursor.uint32()
   const options: string[] = []
   while (options.length < count) options.push(cursor.looseText())
-  return ended(cursor, { version, options })
+  return cursor.ended({ version, options })
 }
 
 export function decodeAuthentication(frame: Frame): Authentication {
-  const cursor = createCursor('Authentication', body(frame))
+  const cursor = openBody('Authentication', frame)
   const code = cursor.int32()
-  if (code === 0) return ended(cursor, { kind: 'Ok' })
-  if (code === 3) return ended(cursor, { kind: 'CleartextPassword' })
+  if (code === 0) return cursor.ended({ kind: 'Ok' })
+  if (code === 3) return cursor.ended({ kind: 'CleartextPassword' })
   if (code === 5) return { kind: 'MD5Password' }
   if (code === 10) return { kind: 'SASL', mechanisms: readMechanisms(cursor) }
   if (code === 11) return { kind: 'SASLContinue', data: cursor.rest() }
@@ -146,5 +141,5 @@ export function decodeAuthentication(frame: Frame): Authentication {
 function readMechanisms(cursor: Cursor): string[] {
   const mechanisms: string[] = []
   for (let name = cursor.looseText(); name !== ''; name = cursor.looseText()) mechanisms.push(name)
-  return ended(cursor, mechanisms)
+  return cursor.ended(mechanisms)
 }

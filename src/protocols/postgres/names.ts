@@ -10,6 +10,8 @@ const MOST = 10_000
 const MOST_BYTES = 128 * 1024 * 1024
 /** A name's bytes that count at the target (NAMEDATALEN - 1): two that differ only behind them are one name. */
 const NAME_BYTES = 63
+/** In UTF-8, of a UTF-16 code unit. */
+const MOST_BYTES_OF_A_UNIT = 3
 
 /**
  * Names that live in a session at the target: prepared statements, or portals with cursors. They follow the target's
@@ -73,6 +75,8 @@ export class Names<T> {
   }
 }
 
+/** A name that is surely within its bytes is its own key: no other one is as short. */
 function keyOf(name: string): string {
+  if (name.length * MOST_BYTES_OF_A_UNIT <= NAME_BYTES) return name
   return Buffer.from(name, 'utf8').subarray(0, NAME_BYTES).toString('latin1')
 }

@@ -1,42 +1,88 @@
-import type { Effect, Operation, Refusal, Touch } from '../../gateway/domain.ts'
+import type { Operation, Refusal, Touch } from '../../gateway/domain.ts'
 import { Fault } from '../../gateway/fault.ts'
 import { newId } from '../../gateway/ids.ts'
 import { refuse } from '../../gateway/refusals.ts'
+import { soon, type Soon } from '../../gateway/source.ts'
 import type { Reading, SessionName, Statement } from '../../sql/reader.ts'
 import type { Connection } from './connection.ts'
 import type { Portal, Prepared } from './portals.ts'
+import { copyObjection } from './copy-out.ts'
 import { creationObjection } from './creations.ts'
 import { digestOf } from './meaning.ts'
 import type { Proposal } from './names.ts'
+import type { PostgresTarget } from './postgres-target.ts'
+import { senseOf, type Found, type Sense } from './sense.ts'
 
 /** A text read, with the session's own names resolved. */
-export type Understood = {
+export type Understood = Sense & {
   readonly text: string
-  readonly statements: readonly Statement[]
-  readonly touches: readonly Touch[]
-  readonly objection?: Refusal
-  /** The prepared statements and cursors it runs, and the texts that made them: part of its meaning. */
-  readonly used: readonly Statement[]
-  readonly usedTexts: readonly string[]
   /** Changes to session names, each with the place of its statement in the text. */
   readonly proposals: readonly { readonly statement: number; readonly proposal: Proposal }[]
 }
 
 /** Reads a text against the target's catalog as it is now. */
-export async function understand(connection: Connection, text: string): Promise<Understood> {
-  const reading = await read(connection, text)
-  if ('objection' in reading) return unreadable(connection.target.resource, text, reading)
-  return followed(connection, await resolve(connection, text, reading.statements))
+export function understand(connection: Connection, text: string): Soon<Understood> {
+  return soon(readFresh(connection, text), (reading) => {
+    if ('objection' in reading) return unreadable(connection.target.resource, text, reading)
+    if (reading.statements.some(({ uses }) => uses)) return resolved(connection, text, reading.statements)
+    return followed(connection, { ...plainSense(connection.target, reading), text, proposals: [] })
+  })
+}
+
+async function resolved(connection: Connection, text: string, statements: readonly Statement[]): Promise<Understood> {
+  return followed(connection, await resolve(connection, text, statements))
+}
+
+/** Of a text that uses no session names: the same for every session. */
+function plainSense(target: PostgresTarget, reading: Extract<Reading, { statements: unknown }>): Sense {
+  const known = target.senses.get(reading)
+  if (known) return known
+  const { statements } = reading
+  const touches = statements.flatMap((statement) => statement.touches)
+  const objection = statements.find((statement) => statement.objection)?.objection
+  const found =
+    objection && touches.length === 0
+      ? { ...untold(target.resource), objection }
+      : {
+          statements,
+          touches,
+          objection: objection ?? ownObjection(target, touches, statements),
+          used: [],
+          usedTexts: [],
+        }
+  const sense = senseOf(found)
+  target.senses.set(reading, sense)
+  return sense
+}
+
+/** What this target does not allow, whatever the policy says. */
+function ownObjection(
+  target: PostgresTarget,
+  touches: readonly Touch[],
+  statements: readonly Statement[],
+): Refusal | undefined {
+  return creationObjection(target, touches) ?? copyObjection(target, statements)
 }
 
 function followed(connection: Connection, understood: Understood): Understood {
   connection.meaning.follow(understood)
-  const changes = [...understood.statements, ...understood.used].flatMap(({ nameChanges }) => nameChanges)
-  if (changes.length > 0) connection.nameChanges = [...connection.nameChanges, ...changes]
+  const { nameChanges } = understood
+  if (nameChanges.length > 0) connection.nameChanges = [...connection.nameChanges, ...nameChanges]
   return understood
 }
 
-function read({ target, session, meaning, nameChanges }: Connection, text: string): Promise<Reading> {
+/** Rows of a COPY carry no origin that would be masked: its names are resolved by a catalog of this moment. */
+function readFresh(connection: Connection, text: string): Soon<Reading> {
+  return soon(read(connection, text), (reading) => {
+    const hides = connection.session.opening.hidden.length > 0
+    if ('objection' in reading || !hides || !reading.statements.some(({ copy }) => copy?.direction === 'out'))
+      return reading
+    connection.target.catalog.expire()
+    return read(connection, text)
+  })
+}
+
+function read({ target, session, meaning, nameChanges }: Connection, text: string): Soon<Reading> {
   const { id, hidden, lease } = session.opening
   const { searchPath } = meaning
   return target.read({ text, target: target.name, searchPath, hidden, changed: nameChanges, caller: id }, lease.name)
@@ -48,16 +94,13 @@ export function unreadable(
   text: string,
   { objection }: { objection: Refusal },
 ): Understood {
+  return { ...senseOf({ ...untold(resource), objection }), text, proposals: [] }
+}
+
+/** What it touches cannot be told. */
+function untold(resource: Touch['resource']): Found {
   const facts = { unbounded: true, args: {}, own: {} }
-  return {
-    text,
-    statements: [],
-    touches: [{ action: 'sql.unknown', resource, facts }],
-    objection,
-    used: [],
-    usedTexts: [],
-    proposals: [],
-  }
+  return { statements: [], touches: [{ action: 'sql.unknown', resource, facts }], used: [], usedTexts: [] }
 }
 
 async function resolve(connection: Connection, text: string, statements: readonly Statement[]): Promise<Understood> {
@@ -73,19 +116,18 @@ async function resolve(connection: Connection, text: string, statements: readonl
     else used.push(name)
   }
   const inner = used.flatMap(({ statement }) => statement ?? [])
-  const touches = [...statements, ...inner].flatMap(({ touches }) => touches)
+  const touches = [...statements, ...inner].flatMap((statement) => statement.touches)
   objection ??= inner.find((statement) => statement.objection)?.objection
   if (objection && touches.length === 0)
     return { ...unreadable(connection.target.resource, text, { objection }), proposals }
-  return {
-    text,
+  const sense = senseOf({
     statements,
     touches,
-    objection: objection ?? creationObjection(connection.target, touches),
+    objection: objection ?? ownObjection(connection.target, touches, statements),
     used: inner,
     usedTexts: used.map((prepared) => textOf(prepared)),
-    proposals,
-  }
+  })
+  return { ...sense, text, proposals }
 }
 
 /** What a session name stands for, or what the statement would do to it. */
@@ -148,28 +190,33 @@ function textOf({ text, place }: Prepared): string {
 }
 
 /** What it would do now to run a statement prepared on the wire or by SQL, or a cursor. */
-export async function understandPrepared(connection: Connection, prepared: Prepared): Promise<Understood> {
+export function understandPrepared(connection: Connection, prepared: Prepared): Soon<Understood> {
   const { text, place } = prepared
-  if (place === undefined) return understand(connection, text)
+  return place === undefined ? understand(connection, text) : understandMade(connection, prepared, place)
+}
+
+async function understandMade(connection: Connection, prepared: Prepared, place: number): Promise<Understood> {
+  const { text } = prepared
   const again = await renewed(connection, prepared)
   const statement = again === 'unknown' ? undefined : again.statement
   if (!statement?.touches.length) return unreadable(connection.target.resource, text, { objection: tooDeep })
   const { touches } = statement
   const objection = statement.objection ?? creationObjection(connection.target, touches)
   const usedTexts = [`statement ${place + 1} of this`]
-  const parts = { text, touches, objection, statements: [statement], used: [], usedTexts, proposals: [] }
-  return followed(connection, parts)
+  const sense = senseOf({ touches, objection, statements: [statement], used: [], usedTexts })
+  return followed(connection, { ...sense, text, proposals: [] })
 }
 
 /** What a name stands for at the target; waits where a change of it is still unanswered. */
-export async function look<K extends 'statements' | 'portals'>(
+export function look<K extends 'statements' | 'portals'>(
   connection: Connection,
   kind: K,
   name: string,
-): Promise<(K extends 'statements' ? Prepared : Portal) | undefined> {
+): Soon<(K extends 'statements' ? Prepared : Portal) | undefined> {
   const names = connection[kind]
-  if (names.look(name, connection.batch) === null) await connection.caughtUp()
-  return (names.look(name, connection.batch) ?? undefined) as never
+  const known = names.look(name, connection.batch)
+  if (known !== null) return known as never
+  return connection.caughtUp().then(() => (names.look(name, connection.batch) ?? undefined) as never)
 }
 
 const tooDeep = refuse('unreadable', 'What was prepared runs nothing, or something else that was prepared.', [
@@ -194,29 +241,24 @@ export function operationOf(
   portal?: Portal,
 ): Operation {
   const { session, answers } = connection
-  const { text, statements, touches, objection, used, usedTexts } = understood
-  const [first, ...others] = touches
-  if (!first) throw new Fault('protocol', 'the gateway cannot tell what a statement touches')
+  const { text, touches, objection, usedTexts } = understood
+  if (!isSome(touches)) throw new Fault('protocol', 'the gateway cannot tell what a statement touches')
   if (answers.quiet) connection.transactionMayChange = false
   const inTransaction = answers.status !== 'I' || connection.unsettled.operations > 0 || connection.transactionMayChange
   const certain = answers.quiet && answers.status === 'T'
   return {
     id: newId('op', session.core.clock.now()),
     stage,
-    touches: [first, ...others],
-    text: [text, ...usedTexts.map((used) => `-- runs: ${used}`)].join('\n'),
+    touches,
+    text: usedTexts.length === 0 ? text : [text, ...usedTexts.map((used) => `-- runs: ${used}`)].join('\n'),
     parameters: portal?.parameters,
     digest: digestOf(connection, understood, stage, portal),
-    effect: effectOf([...statements, ...used], certain),
+    effect: certain ? understood.effectInBlock : understood.effect,
     inTransaction,
     objection,
   }
 }
 
-/** A write inside a transaction that is surely open can be rolled back; the COMMIT is what takes effect. */
-function effectOf(statements: readonly Statement[], inTransaction: boolean): Effect {
-  const effects = statements.map(({ effect, transaction }) =>
-    effect === 'final' && inTransaction && transaction === undefined ? 'revocable' : effect,
-  )
-  return effects.find((effect) => effect === 'final') ?? effects.find((effect) => effect === 'revocable') ?? 'none'
+function isSome(touches: readonly Touch[]): touches is readonly [Touch, ...Touch[]] {
+  return touches.length > 0
 }

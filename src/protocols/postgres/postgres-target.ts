@@ -1,10 +1,12 @@
 import type { RoleCredential } from '../../credentials/postgres-role.ts'
 import type { Target } from '../../gateway/protocol.ts'
+import { soon, type Soon } from '../../gateway/source.ts'
 import type { Reading, ReadRequest, SqlReader } from '../../sql/reader.ts'
 import type { LeaseSource } from '../../grants/lease.ts'
 import type { PostgresConfig } from './config.ts'
 import { TargetCatalog } from './target-catalog.ts'
 import type { CatalogSource } from './catalog.ts'
+import type { Sense } from './sense.ts'
 import type { TargetTls } from './target-socket.ts'
 
 /** A PostgreSQL database behind the gateway. A lease is taken only once its catalog can be read. */
@@ -17,7 +19,9 @@ export type PostgresTarget = Target<RoleCredential> & {
   /** What a session creates has someone to belong to when the session's role is gone. */
   readonly keepsCreations: boolean
   /** Reads a text of the role's session against the catalog as it is now. Throws Fault `target` when the catalog cannot be read. */
-  read(request: Omit<ReadRequest, 'temporary'>, role: string): Promise<Reading>
+  read(request: Omit<ReadRequest, 'temporary'>, role: string): Soon<Reading>
+  /** What readings mean, as far as it does not depend on the session. */
+  readonly senses: WeakMap<Reading, Sense>
 }
 
 export type PostgresParts = {
@@ -34,7 +38,7 @@ export function postgresTarget({ name, config, leases, catalog: source, reader }
   return {
     name,
     resource: { type: 'Target', id: name },
-    leases: { ...leases, take: (request) => catalog.get().then(() => leases.take(request)) },
+    leases: { ...leases, take: async (request) => (await catalog.get()) && leases.take(request) },
     classes: Object.keys(config.sensitive),
     detect: config.detect,
     host: config.host,
@@ -43,12 +47,13 @@ export function postgresTarget({ name, config, leases, catalog: source, reader }
     tls: { ...config.tls, host: config.host },
     catalog,
     keepsCreations: config.lease.from === 'password' || config.lease.owner !== undefined,
-    read: async (request, role) => {
-      const now = await catalog.get()
-      if (now.version !== learned) reader.learn(name, now)
-      learned = now.version
-      return reader.read({ ...request, temporary: catalog.temporaryOf(role) })
-    },
+    senses: new WeakMap(),
+    read: (request, role) =>
+      soon(catalog.get(), (now) => {
+        if (now.version !== learned) reader.learn(name, now)
+        learned = now.version
+        return reader.read({ ...request, temporary: catalog.temporaryOf(role) })
+      }),
     [Symbol.asyncDispose]: () => leases[Symbol.asyncDispose](),
   }
 }

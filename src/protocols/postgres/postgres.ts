@@ -12,7 +12,7 @@ import { Connection } from './connection.ts'
 import { encodeAuthenticationOk, encodeBackendKeyData, encodeParameterStatus, encodeReadyForQuery } from './encode.ts'
 import { decodeDataRow } from './messages-target.ts'
 import type { PostgresTarget } from './postgres-target.ts'
-import { readExchanges } from './reading.ts'
+import { Reading } from './reading.ts'
 import { errorResponse } from './refusal.ts'
 import { applicationName, readStart, type Start } from './startup.ts'
 import { connectTarget, type TargetConnection } from './target.ts'
@@ -21,22 +21,27 @@ import { identityId } from '../../gateway/identity.ts'
 type PostgresGateway = Gateway<PostgresTarget, RoleCredential>
 
 /** What a connection is served with. */
-type Around = { readonly gateway: PostgresGateway; readonly cancels: Cancels; readonly admitted: () => void }
+type Around = {
+  readonly gateway: PostgresGateway
+  readonly cancels: Cancels
+  readonly handshakeMs: number
+  readonly admitted: () => void
+}
 
 /** From the first byte to a session, in ms. */
 const HANDSHAKE_MS = 20_000
 const CONNECT_MS = 10_000
 
 /** PostgreSQL, protocol 3 (https://www.postgresql.org/docs/18/protocol.html). */
-export function postgres(): Protocol<PostgresTarget, RoleCredential> {
-  const cancels = new Cancels()
-  return { name: 'postgres', serve: (client, gateway, admitted) => serve(client, { gateway, cancels, admitted }) }
+export function postgres({ handshakeMs = HANDSHAKE_MS } = {}): Protocol<PostgresTarget, RoleCredential> {
+  const own = { cancels: new Cancels(), handshakeMs }
+  return { name: 'postgres', serve: (client, gateway, admitted) => serve(client, { ...own, gateway, admitted }) }
 }
 
 /** Greet, identify, open the session, connect to the target, run, say good-bye. */
 async function serve(socket: Socket, around: Around): Promise<void> {
   const { gateway, cancels } = around
-  const deadline = AbortSignal.any([AbortSignal.timeout(HANDSHAKE_MS), gateway.draining])
+  const deadline = AbortSignal.any([AbortSignal.timeout(around.handshakeMs), gateway.draining])
   let client = socket
   try {
     const greeting = await greet(socket, gateway.tls, deadline)
@@ -95,7 +100,7 @@ async function runSession(
     Buffer.concat([encodeAuthenticationOk(), ...statuses, encodeBackendKeyData(key), encodeReadyForQuery(status)]),
   )
   connection.startClient()
-  await session.run(readExchanges(connection))
+  await session.run(new Reading(connection))
   connection.close()
   if (session.stopped.aborted) goodbye(client, session.stopped.reason as Refusal)
 }

@@ -1,12 +1,15 @@
-import type { Exchange } from '../../gateway/exchange.ts'
+import type { Exchange, Input } from '../../gateway/exchange.ts'
 import { Fault } from '../../gateway/fault.ts'
 import { refuse } from '../../gateway/refusals.ts'
+import { soon, type Soon, type Source } from '../../gateway/source.ts'
 import type { Result } from './answers.ts'
 import type { Connection } from './connection.ts'
-import type { Portal } from './portals.ts'
+import { readInput } from './copy-in.ts'
+import type { Portal, Prepared } from './portals.ts'
 import { encodeDescribe } from './encode.ts'
-import { PostgresExchange, type Making, type Outgoing } from './exchanges.ts'
+import { PostgresExchange, type Outgoing } from './exchanges.ts'
 import { body, type Frame } from './frames.ts'
+import type { Event } from './incoming.ts'
 import { BACKEND, frontendName } from './message-types.ts'
 import {
   decodeBind,
@@ -17,81 +20,130 @@ import {
   decodeQuery,
   type Bind,
   type Format,
+  type Parse,
 } from './messages-client.ts'
 import { decodeRowDescription } from './messages-target.ts'
 import type { Proposal } from './names.ts'
 import { look, operationOf, understand, understandPrepared, unreadable, type Understood } from './operations.ts'
 
 /** Messages kept back, at most, until it is known what they are for. */
-const KEPT = 32
+const KEPT = 500
 
 /**
- * The client's messages, in order, as exchanges. Bind and Describe of a portal are kept back for the Execute they
+ * The client's messages, in order, as exchanges, and as input of those that run. Bind and Describe of a portal are kept back for the Execute they
  * belong to, so that an operation that has to wait has sent nothing yet.
  */
-export async function* readExchanges(connection: Connection): AsyncGenerator<Exchange> {
-  let kept: Outgoing[] = []
-  const flush = (): Exchange => {
-    const harmlessTexts = !kept.some(({ sent }) => sent === 'Sync')
-    const exchange = new PostgresExchange(connection, { style: 'keeping', messages: kept, harmlessTexts })
-    kept = []
-    return exchange
+export class Reading implements Source<Exchange | Input> {
+  readonly #connection: Connection
+  #kept: Outgoing[] = []
+  /** A message before which what was kept had to go out: it is read now. */
+  #again: Event | undefined
+
+  constructor(connection: Connection) {
+    this.#connection = connection
   }
-  for await (const { from, frame } of connection.incoming()) {
-    if (from === 'target') {
-      yield unsolicited(connection, frame)
-      continue
+
+  /** Reads messages until they make an exchange. */
+  next(): Soon<Exchange | Input | undefined> {
+    for (;;) {
+      const event = this.#nextEvent()
+      if (event instanceof Promise) return event.then((event) => (event ? this.#goOn(this.#read(event)) : this.#end()))
+      if (!event) return this.#end()
+      const exchange = this.#read(event)
+      if (exchange) return this.#goOn(exchange)
     }
+  }
+
+  /** A target that waits for input waits in vain. */
+  #end(): undefined {
+    this.#connection.copyIn.leave()
+  }
+
+  #goOn(exchange: Soon<Exchange | Input | undefined>): Soon<Exchange | Input | undefined> {
+    return soon(exchange, (exchange) => exchange ?? this.next())
+  }
+
+  #nextEvent(): Soon<Event | undefined> {
+    const again = this.#again
+    this.#again = undefined
+    return again ?? this.#connection.next()
+  }
+
+  /** The exchange that a message completes, if it does. */
+  #read(event: Event): Soon<Exchange | Input | undefined> {
+    const connection = this.#connection
+    const { from, frame, more = [] } = event
+    if (from === 'target') return unsolicited(connection, frame)
     const name = frontendName(frame.type)
-    if (connection.skipping && name !== 'Sync') continue
+    if (connection.skipping && name !== 'Sync') return undefined
+    if (connection.copyIn.forbids(name))
+      throw new Fault('protocol', `a client sends nothing but the rows of its COPY, and not ${name ?? frame.type}`)
+    if (connection.copyIn.ignores(name)) return undefined
     switch (name) {
       case 'Query':
-        if (kept.length > 0 || connection.unsettled.messages > 0) throw mixed()
-        yield await readQuery(connection, frame)
-        break
+        this.#refuseMixing()
+        return readQuery(connection, frame)
       case 'Parse':
-        if (kept.length > 0) yield flush()
-        yield await readParse(connection, frame)
-        break
+        return this.#kept.length > 0 ? this.#flushBefore(event) : readParse(connection, frame)
       case 'Execute':
-        if (kept.length > 0 && !(await portalOf(connection, frame))) yield flush()
-        yield await readExecute(connection, frame, kept)
-        kept = []
-        break
+        return this.#execute(event)
       case 'Bind':
-        if (!frame.dropped) kept.push(await keepBind(connection, frame))
-        else {
-          if (kept.length > 0) yield flush()
-          yield tooLong(connection, frame, 'extended')
-        }
-        break
+        if (frame.dropped)
+          return this.#kept.length > 0 ? this.#flushBefore(event) : tooLong(connection, frame, 'extended')
+        return soon(keepBind(connection, frame), (bind) => this.#keep(bind))
       case 'Describe':
-        kept.push(await keepDescribe(connection, frame))
-        break
+        return soon(keepDescribe(connection, frame), (describe) => this.#keep(describe))
       case 'Close':
-        kept.push(keepClose(connection, frame))
-        break
+        return this.#keep(keepClose(connection, frame))
       case 'Flush':
-        kept.push({ bytes: frame.bytes })
-        yield flush()
-        break
+        this.#kept.push({ bytes: frame.bytes })
+        return this.#flush()
       case 'Sync':
         connection.skipping = false
-        kept.push({ bytes: frame.bytes, sent: 'Sync' })
-        yield flush()
-        break
+        this.#kept.push({ bytes: frame.bytes, sent: 'Sync' })
+        return this.#flush()
       case 'FunctionCall':
-        if (kept.length > 0 || connection.unsettled.messages > 0) throw mixed()
-        yield functionCall(connection)
-        break
+        this.#refuseMixing()
+        return functionCall(connection)
       case 'CopyData':
       case 'CopyDone':
       case 'CopyFail':
-        break // outside a COPY the server ignores them too
+        return readInput(connection, [frame, ...more])
       default:
         throw new Fault('protocol', `a client does not send ${name ?? frame.type} here`)
     }
-    if (kept.length >= KEPT) yield flush()
+  }
+
+  #execute(event: Event): Soon<Exchange> {
+    const { frame } = event
+    return soon(portalOf(this.#connection, frame), (portal) => {
+      if (this.#kept.length > 0 && !portal) return this.#flushBefore(event)
+      const kept = this.#kept
+      this.#kept = []
+      return readExecute(this.#connection, frame, kept)
+    })
+  }
+
+  #keep(message: Outgoing): Exchange | undefined {
+    this.#kept.push(message)
+    return this.#kept.length >= KEPT ? this.#flush() : undefined
+  }
+
+  #flushBefore(event: Event): Exchange {
+    this.#again = event
+    return this.#flush()
+  }
+
+  #flush(): Exchange {
+    const messages = this.#kept
+    this.#kept = []
+    const harmlessTexts = !messages.some(({ sent }) => sent === 'Sync')
+    return new PostgresExchange(this.#connection, { style: 'keeping', messages, harmlessTexts })
+  }
+
+  #refuseMixing(): void {
+    if (this.#kept.length === 0 && this.#connection.unsettled.messages === 0) return
+    throw new Fault('protocol', 'a Query inside a batch of the extended protocol that has no Sync yet')
   }
 }
 
@@ -101,9 +153,12 @@ function unsolicited(connection: Connection, frame: Frame): Exchange {
   return new PostgresExchange(connection, { style: 'keeping', messages: [], received: [frame] })
 }
 
-async function readQuery(connection: Connection, frame: Frame): Promise<Exchange> {
+function readQuery(connection: Connection, frame: Frame): Soon<Exchange> {
   if (frame.dropped) return tooLong(connection, frame, 'simple')
-  const understood = await understand(connection, decodeQuery(frame))
+  return soon(understand(connection, decodeQuery(frame)), (understood) => queryOf(connection, frame, understood))
+}
+
+function queryOf(connection: Connection, frame: Frame, understood: Understood): Exchange {
   const { proposals } = understood
   const message: Outgoing = {
     bytes: frame.bytes,
@@ -115,16 +170,20 @@ async function readQuery(connection: Connection, frame: Frame): Promise<Exchange
     style: 'simple',
     messages: [message],
     operation: operationOf(connection, understood, 'execute'),
-    ...facts(understood),
+    sense: understood,
     completed: (statement) =>
       proposals.filter((change) => change.statement === statement).forEach(({ proposal }) => proposal.confirm()),
   })
 }
 
-async function readParse(connection: Connection, frame: Frame): Promise<Exchange> {
+function readParse(connection: Connection, frame: Frame): Soon<Exchange> {
   if (frame.dropped) return tooLong(connection, frame, 'extended')
-  const { name, query, types } = decodeParse(frame)
-  const understood = await understand(connection, query)
+  const parse = decodeParse(frame)
+  return soon(understand(connection, parse.query), (understood) => parseOf(connection, frame, parse, understood))
+}
+
+function parseOf(connection: Connection, frame: Frame, parse: Parse, understood: Understood): Exchange {
+  const { name, query, types } = parse
   const prepared = { text: query, statement: understood.statements[0], types }
   const proposal = connection.statements.propose(name, prepared, connection.batch)
   const message: Outgoing = { bytes: frame.bytes, sent: 'Parse', done: confirming(proposal) }
@@ -134,35 +193,48 @@ async function readParse(connection: Connection, frame: Frame): Promise<Exchange
   return new PostgresExchange(connection, { style: 'extended', messages: [message], operation, harmlessTexts: true })
 }
 
-function portalOf(connection: Connection, frame: Frame): Promise<Portal | undefined> {
+function portalOf(connection: Connection, frame: Frame): Soon<Portal | undefined> {
   return look(connection, 'portals', decodeExecute(frame).portal)
 }
 
-async function readExecute(connection: Connection, frame: Frame, kept: readonly Outgoing[]): Promise<Exchange> {
+function readExecute(connection: Connection, frame: Frame, kept: readonly Outgoing[]): Soon<Exchange> {
   const { portal: name } = decodeExecute(frame)
-  const portal = await portalOf(connection, frame)
-  if (!portal) return noSuchPortal(connection, name)
-  const before = [...kept, ...describe(connection, portal, name)]
-  if (portal.started || !portal.prepared.statement) {
-    const messages = [...before, { bytes: frame.bytes, sent: 'Execute' } as const]
-    return new PostgresExchange(connection, { style: 'keeping', messages, portal })
-  }
-  const understood = await understandPrepared(connection, portal.prepared)
+  return soon(portalOf(connection, frame), (portal) => {
+    if (!portal) return noSuchPortal(connection, name)
+    const before = [...kept, ...describe(connection, portal, name)]
+    if (portal.started || !portal.prepared.statement) {
+      const messages = [...before, { bytes: frame.bytes, sent: 'Execute' } as const]
+      return new PostgresExchange(connection, { style: 'keeping', messages, portal })
+    }
+    const understood = understandPrepared(connection, portal.prepared)
+    return soon(understood, (understood) => executeOf(connection, frame, before, { portal, understood }))
+  })
+}
+
+function executeOf(
+  connection: Connection,
+  frame: Frame,
+  before: readonly Outgoing[],
+  { portal, understood }: { readonly portal: Portal; readonly understood: Understood },
+): Exchange {
   const done: Outgoing['done'] = (result) => settle(connection, understood, result)
   return new PostgresExchange(connection, {
     style: 'extended',
     messages: [...before, { bytes: frame.bytes, sent: 'Execute', done }],
     portal,
     operation: operationOf(connection, understood, 'execute', portal),
-    ...facts(understood),
+    sense: understood,
     completed: () => understood.proposals.forEach(({ proposal }) => proposal.confirm()),
   })
 }
 
 /** The target has answered, or never will: what it has not completed did not happen. */
-function settle(connection: Connection, { proposals, touches }: Understood, result: Result): void {
+function settle(connection: Connection, { proposals, changesSchema }: Understood, result: Result): void {
   proposals.forEach(({ proposal }) => proposal.drop())
-  if (result !== 'skipped') renewCatalog(connection, touches)
+  if (result === 'skipped' || !changesSchema) return
+  // What may have changed names or columns makes the catalog old: now, and again when its transaction ends.
+  connection.changedSchema = true
+  connection.target.catalog.expire()
 }
 
 function confirming(proposal: Proposal): (result: Result) => void {
@@ -191,9 +263,12 @@ function keepFields(portal: Portal): (frame: Frame) => void {
 }
 
 /** Of a statement the gateway does not know it does not know the portal either. */
-async function keepBind(connection: Connection, frame: Frame): Promise<Outgoing> {
+function keepBind(connection: Connection, frame: Frame): Soon<Outgoing> {
   const bind = decodeBind(frame)
-  const prepared = await look(connection, 'statements', bind.statement)
+  return soon(look(connection, 'statements', bind.statement), (prepared) => bindOf(connection, frame, bind, prepared))
+}
+
+function bindOf(connection: Connection, frame: Frame, bind: Bind, prepared: Prepared | undefined): Outgoing {
   const formats = bind.parameters.map((_, place) => formatOf(bind, place))
   const portal = prepared && {
     prepared,
@@ -218,11 +293,12 @@ function formatOf({ formats }: Bind, place: number): Format {
   return (formats.length === 1 ? formats[0] : formats[place]) ?? 0
 }
 
-async function keepDescribe(connection: Connection, frame: Frame): Promise<Outgoing> {
+function keepDescribe(connection: Connection, frame: Frame): Soon<Outgoing> {
   const { kind, name } = decodeDescribe(frame)
   if (kind === 'S') return { bytes: frame.bytes, sent: 'DescribeStatement' }
-  const portal = await look(connection, 'portals', name)
-  return portal ? describing(connection, portal, frame.bytes) : { bytes: frame.bytes, sent: 'DescribePortal' }
+  return soon(look(connection, 'portals', name), (portal) =>
+    portal ? describing(connection, portal, frame.bytes) : { bytes: frame.bytes, sent: 'DescribePortal' },
+  )
 }
 
 function keepClose(connection: Connection, frame: Frame): Outgoing {
@@ -268,29 +344,4 @@ function noSuchPortal(connection: Connection, name: string): Exchange {
 /** A text without a statement: the target answers it by EmptyQueryResponse. */
 function isEmpty({ statements, objection }: Understood): boolean {
   return statements.length === 0 && objection === undefined
-}
-
-function facts({
-  statements,
-  used,
-  usedTexts,
-}: Understood): Pick<Making, 'explainable' | 'harmlessTexts' | 'controlsTransaction'> {
-  const all = [...statements, ...used]
-  return {
-    harmlessTexts: all.every(({ effect, touchesHidden }) => effect === 'none' && !touchesHidden),
-    explainable: statements.length === 1 && usedTexts.length === 0 && statements[0]!.explainable,
-    controlsTransaction: statements.some(({ transaction }) => transaction !== undefined),
-  }
-}
-
-/** What may have changed names or columns makes the catalog old: now, and again when its transaction ends. */
-function renewCatalog(connection: Connection, touches: Understood['touches']): void {
-  const changing = ['sql.create', 'sql.alter', 'sql.drop', 'sql.call', 'sql.do']
-  if (!touches.some(({ action }) => changing.includes(action))) return
-  connection.changedSchema = true
-  connection.target.catalog.expire()
-}
-
-function mixed(): Fault {
-  return new Fault('protocol', 'a Query inside a batch of the extended protocol that has no Sync yet')
 }

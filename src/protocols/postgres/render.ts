@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer'
 import type { OperationId } from '../../gateway/domain.ts'
-import { FrameReader, type Frame } from './frames.ts'
-import { TARGET_LIMITS } from './limits.ts'
-import { backendName } from './message-types.ts'
+import { body, FrameReader, type Frame } from './frames.ts'
+import { CLIENT_LIMITS, TARGET_LIMITS } from './limits.ts'
+import { backendName, FRONTEND } from './message-types.ts'
 import {
   decodeCommandComplete,
   decodeDataRow,
@@ -24,12 +24,20 @@ type Rendered =
   | { readonly error: Readonly<Record<string, string>> }
   | { readonly notice: Readonly<Record<string, string>> }
   | { readonly notification: string }
+  /** A CopyData: a row of a COPY, or as much of its input as came in one message. */
+  | { readonly copied: string }
+  | { readonly copy: 'done' | 'failed' }
 
-/** Reads the recorded wire bytes of a session's answers, in the order they were recorded. */
-export function renderer(): (bytes: Buffer, operation: OperationId | undefined) => readonly Rendered[] {
+/** Reads the recorded wire bytes of a session, answers and input, in the order they were recorded. */
+export function renderer(): (
+  bytes: Buffer,
+  operation: OperationId | undefined,
+  from: 'answer' | 'input',
+) => readonly Rendered[] {
   let fields: readonly RowField[] = []
-  return (bytes) =>
-    new FrameReader(TARGET_LIMITS).push(bytes).flatMap((frame) => {
+  return (bytes, _, from) =>
+    new FrameReader(from === 'input' ? CLIENT_LIMITS : TARGET_LIMITS).push(bytes).flatMap((frame) => {
+      if (frame.type === FRONTEND.CopyFail) return [{ copy: 'failed' as const }]
       if (backendName(frame.type) === 'RowDescription') fields = decodeRowDescription(frame)
       return render(frame, fields)
     })
@@ -47,6 +55,10 @@ function render(frame: Frame, fields: readonly RowField[]): readonly Rendered[] 
       return [{ error: Object.fromEntries(decodeErrorFields(frame)) }]
     case 'NoticeResponse':
       return [{ notice: Object.fromEntries(decodeErrorFields(frame)) }]
+    case 'CopyData':
+      return [{ copied: text(body(frame), undefined)! }]
+    case 'CopyDone':
+      return [{ copy: 'done' }]
     case 'NotificationResponse':
       return [{ notification: decodeNotificationResponse(frame).payload }]
     default:

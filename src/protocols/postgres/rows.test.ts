@@ -96,8 +96,18 @@ describe('maskDataRow', () => {
     )
   })
 
+  it('looks into a row only where its bytes have something suspect', () => {
+    const searched = plan(detecting, {}, { type: 3802, format: 1 })
+    assert.deepEqual([searched.passes, searched.searches], [false, true])
+    const row = Buffer.from('not even a row')
+    assert.equal(maskDataRow(asFrame(row), searched, detecting), row)
+    assert.throws(() => maskDataRow(asFrame(Buffer.from('not a row @ all')), searched, detecting), isProtocolFault)
+    assert.equal(plan(detecting, {}, { type: 1700, format: 1 }).searches, false)
+    assert.equal(plan(detecting, {}, { table: CUSTOMERS, column: 2 }).searches, false)
+  })
+
   it('refuses rows that do not match what was described, or themselves', () => {
-    const one = plan(detecting, {})
+    const one = plan(hiding, { table: CUSTOMERS, column: 2 })
     const broken = [
       dataRow(),
       dataRow('a', 'b'),
@@ -109,7 +119,7 @@ describe('maskDataRow', () => {
       frame('D'),
     ]
     for (const row of broken)
-      assert.throws(() => maskDataRow(asFrame(row), one, detecting), isProtocolFault, row.toString('hex'))
+      assert.throws(() => maskDataRow(asFrame(row), one, hiding), isProtocolFault, row.toString('hex'))
   })
 
   it('throws nothing but a protocol fault for any row', () => {

@@ -1,6 +1,6 @@
 import { Fault } from '../../gateway/fault.ts'
 import type { Masker } from '../../mask/masker.ts'
-import { detectorFor } from './detection.ts'
+import { detectorFor, searchesText } from './detection.ts'
 import type { DetectIn } from './detection.ts'
 import type { Frame } from './frames.ts'
 import type { Format } from './messages-client.ts'
@@ -13,13 +13,17 @@ import { placeholder } from './placeholders.ts'
  */
 export type ClassesOf = (tableOid: number, columnNumber: number) => readonly string[] | undefined
 
+/** `by`: a whole field, its length before its value. */
 type ColumnPlan =
   | { readonly does: 'pass' }
-  | { readonly does: 'replace'; readonly by: Buffer | null }
+  | { readonly does: 'replace'; readonly by: Buffer }
   | { readonly does: 'detect'; readonly detect: DetectIn }
 
-/** What happens to each column of a result. `passes`: nothing at all, so that whole rows may be forwarded unread. */
-export type RowPlan = { readonly columns: readonly ColumnPlan[]; readonly passes: boolean }
+/**
+ * What happens to each column of a result. `passes`: nothing at all, so that whole rows may be forwarded unread.
+ * `searches`: nothing but a search for what stands there as text, so that rows without anything suspect may.
+ */
+export type RowPlan = { readonly columns: readonly ColumnPlan[]; readonly passes: boolean; readonly searches: boolean }
 
 /**
  * The fields with the formats their values will have: those of RowDescription are unknown when it answers a Describe of
@@ -35,11 +39,16 @@ export function withFormats(fields: readonly RowField[], formats: readonly Forma
 /** `fields` have the formats of the rows to come (`withFormats`). */
 export function planRow(fields: readonly RowField[], classesOf: ClassesOf, masker: Masker): RowPlan {
   const columns = fields.map((field) => planColumn(field, classesOf, masker))
-  return { columns, passes: columns.length > 0 && columns.every((column) => column.does === 'pass') }
+  const passes = columns.length > 0 && columns.every((column) => column.does === 'pass')
+  const searches = fields.every(
+    (field, place) => columns[place]!.does === 'pass' || searchesText(field.typeOid, field.format),
+  )
+  return { columns, passes, searches: searches && columns.every((column) => column.does !== 'replace') }
 }
 
 function planColumn(field: RowField, classesOf: ClassesOf, masker: Masker): ColumnPlan {
-  if (isHidden(field, classesOf, masker)) return { does: 'replace', by: placeholder(field.typeOid, field.format) }
+  if (isHidden(field, classesOf, masker))
+    return { does: 'replace', by: fieldOf(placeholder(field.typeOid, field.format)) }
   const detect = masker.detects ? detectorFor(field.typeOid, field.format) : undefined
   return detect ? { does: 'detect', detect } : { does: 'pass' }
 }
@@ -57,24 +66,42 @@ function isHidden(field: RowField, classesOf: ClassesOf, masker: Masker): boolea
  */
 export function maskDataRow(frame: Frame, plan: RowPlan, masker: Masker): Buffer {
   const { bytes } = frame
-  if (plan.passes) return bytes
+  if (plan.passes || (plan.searches && !masker.suspects(bytes))) return bytes
   if (bytes.length < 7 || bytes.readUInt16BE(5) !== plan.columns.length)
     throw malformed(`it has not the ${plan.columns.length} columns described`)
-  const pieces: Buffer[] = []
-  let kept = 0
+  const instead: (Buffer | undefined)[] = []
+  let growth = 0
   let at = 7
   for (const column of plan.columns) {
     const length = valueLength(bytes, at)
     const end = at + 4 + Math.max(length, 0)
-    const masked = length < 0 ? undefined : maskValue(column, bytes.subarray(at + 4, end), masker)
-    if (masked !== undefined) {
-      pieces.push(bytes.subarray(kept, at), ...lengthAndValue(masked))
+    const field = length < 0 ? undefined : maskValue(column, bytes, at + 4, end, masker)
+    if (field) growth += field.length - (end - at)
+    instead.push(field)
+    at = end
+  }
+  if (at !== bytes.length) throw malformed('bytes are left over')
+  return instead.some((field) => field) ? rewritten(bytes, instead, growth) : bytes
+}
+
+/** The row with other fields where `instead` has some, `growth` bytes longer. */
+function rewritten(bytes: Buffer, instead: readonly (Buffer | undefined)[], growth: number): Buffer {
+  const row = Buffer.allocUnsafe(bytes.length + growth)
+  let kept = 0
+  let written = 0
+  let at = 7
+  for (const field of instead) {
+    const end = at + 4 + Math.max(bytes.readInt32BE(at), 0)
+    if (field) {
+      written += bytes.copy(row, written, kept, at)
+      written += field.copy(row, written)
       kept = end
     }
     at = end
   }
-  if (at !== bytes.length) throw malformed('bytes are left over')
-  return kept === 0 ? bytes : assemble([...pieces, bytes.subarray(kept)])
+  bytes.copy(row, written, kept)
+  row.writeUInt32BE(row.length - 1, 1)
+  return row
 }
 
 /** The length that stands at `at`; -1 for NULL. */
@@ -85,31 +112,28 @@ function valueLength(bytes: Buffer, at: number): number {
   return length
 }
 
-/** Undefined: as it is. Null: SQL NULL. */
-function maskValue(column: ColumnPlan, value: Buffer, masker: Masker): Buffer | null | undefined {
+/** The field to stand in for the value from `start` to `end`; undefined: as it is. */
+function maskValue(column: ColumnPlan, bytes: Buffer, start: number, end: number, masker: Masker): Buffer | undefined {
   switch (column.does) {
     case 'pass':
       return undefined
     case 'replace':
       return column.by
-    case 'detect':
-      return column.detect(value, masker)
+    case 'detect': {
+      const masked = column.detect(bytes.subarray(start, end), masker)
+      return masked === undefined ? undefined : fieldOf(masked)
+    }
     default:
       throw column satisfies never
   }
 }
 
-function lengthAndValue(value: Buffer | null): Buffer[] {
-  const length = Buffer.alloc(4)
-  length.writeInt32BE(value === null ? -1 : value.length)
-  return value === null ? [length] : [length, value]
-}
-
-/** The pieces of a message as one, with its length set anew. */
-function assemble(pieces: readonly Buffer[]): Buffer {
-  const bytes = Buffer.concat(pieces)
-  bytes.writeUInt32BE(bytes.length - 1, 1)
-  return bytes
+/** Length and value; null is SQL NULL. */
+function fieldOf(value: Buffer | null): Buffer {
+  const field = Buffer.alloc(4 + (value?.length ?? 0))
+  field.writeInt32BE(value === null ? -1 : value.length)
+  value?.copy(field, 4)
+  return field
 }
 
 function malformed(why: string): Fault {

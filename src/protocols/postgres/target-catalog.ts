@@ -1,5 +1,7 @@
 import type { Catalog } from '../../sql/catalog.ts'
+import type { Touch } from '../../gateway/domain.ts'
 import { Fault } from '../../gateway/fault.ts'
+import { soon, type Soon } from '../../gateway/source.ts'
 import type { CatalogReading, CatalogSource } from './catalog.ts'
 
 type Origin = { readonly tableOid: number; readonly columnNumber: number }
@@ -9,7 +11,9 @@ export class TargetCatalog {
   readonly #source: CatalogSource
   readonly #target: string
   #classes = new Map<number, Map<number, readonly string[]>>()
+  /** Of relations, by resource: `orders/public.customers`. */
   #oids = new Map<string, number>()
+  #identified = new WeakMap<readonly Touch[], string>()
   /** Temporary schemas, by the role whose they are. */
   #temporary = new Map<string, readonly string[]>()
   #version: string | undefined
@@ -22,10 +26,10 @@ export class TargetCatalog {
   }
 
   /** Not older than the source allows. Throws Fault `target`. */
-  async get(): Promise<Catalog> {
+  get(): Soon<Catalog> {
     const read = this.#expired ? this.#source.renew() : this.#source.get()
     this.#expired = false
-    return this.#keep(await read)
+    return soon(read, (reading) => this.#keep(reading))
   }
 
   /** Something changed it: the next reader reads it again. */
@@ -34,14 +38,22 @@ export class TargetCatalog {
   }
 
   /** Reads it again if a column that rows come from is not in it. */
-  async learn(origins: readonly Origin[]): Promise<void> {
+  learn(origins: readonly Origin[]): Soon<void> {
     if (origins.every(({ tableOid, columnNumber }) => this.classesOf(tableOid, columnNumber))) return
-    this.#keep(await this.#source.renew())
+    return this.#source.renew().then((reading) => void this.#keep(reading))
   }
 
-  /** OID of the relation that is the resource `orders/public.customers` by now: a name can be given to another one. */
-  oidOf(resource: string): number | undefined {
-    return this.#oids.get(resource)
+  /**
+   * What is touched, as JSON: actions, resources, and the OIDs of the relations that have these names by now, because a
+   * name can be given to another one.
+   */
+  identify(touches: readonly Touch[]): string {
+    const known = this.#identified.get(touches)
+    if (known !== undefined) return known
+    const told = touches.map(({ action, resource: { type, id } }) => [action, type, id, this.#oids.get(id)])
+    const text = JSON.stringify(told)
+    this.#identified.set(touches, text)
+    return text
   }
 
   /** The temporary schemas with something of this role's in them. */
@@ -69,6 +81,7 @@ export class TargetCatalog {
     if (missing.length > 0) throw new Fault('target', `sensitive columns do not exist: ${missing.join(', ')}`)
     if (catalog.version === this.#version) return catalog
     this.#version = catalog.version
+    this.#identified = new WeakMap()
     this.#classes = new Map(
       catalog.relations.map(({ oid, columns }) => [
         oid,

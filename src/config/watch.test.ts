@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { systemClock } from '../gateway/clock.ts'
+import { fingerprint } from './sources.ts'
+import { watchFiles, type WatchOptions } from './watch.ts'
+
+describe('files that are watched', () => {
+  let directory: string
+  before(async () => (directory = await mkdtemp(join(tmpdir(), 'sallyport-watch-'))))
+  after(() => rm(directory, { recursive: true }))
+
+  /** Watches the file `a` of a directory; `next` resolves with the next change that was told. */
+  const watching = async (place: string, options: Partial<WatchOptions>) => {
+    const path = join(place, 'a')
+    let print = await fingerprint([path])
+    let told = Promise.withResolvers<void>()
+    const watch = watchFiles({
+      directories: () => [place],
+      isStale: async () => (await fingerprint([path])) !== print,
+      changed: async () => {
+        print = await fingerprint([path])
+        told.resolve()
+        told = Promise.withResolvers()
+      },
+      clock: systemClock,
+      warn: (line) => assert.fail(line),
+      ...options,
+    })
+    return { path, next: () => told.promise, [Symbol.asyncDispose]: () => watch[Symbol.asyncDispose]() }
+  }
+  const NEVER_MS = 3_600_000
+
+  it('are read anew when the file system says that something happened', async () => {
+    await using files = await watching(directory, { everyMs: NEVER_MS })
+    for (const text of ['one', 'two']) {
+      const told = files.next()
+      await writeFile(files.path, text)
+      await told
+    }
+  })
+
+  it('are looked at now and then where it says nothing', async () => {
+    await using files = await watching(directory, { everyMs: 20, directories: () => [] })
+    const told = files.next()
+    await writeFile(files.path, 'three')
+    await told
+  })
+
+  it('are followed into a directory that took the place of theirs', async () => {
+    const place = join(directory, 'policies')
+    await mkdir(place)
+    await using files = await watching(place, { everyMs: NEVER_MS, directories: () => [directory, place] })
+    let told = files.next()
+    await mkdir(`${place}.new`)
+    await writeFile(join(`${place}.new`, 'a'), 'one')
+    await rename(place, `${place}.old`)
+    await rename(`${place}.new`, place)
+    await told
+    told = files.next()
+    await writeFile(files.path, 'two')
+    await told
+  })
+
+  it('are told of by content: what is written again as it was is no change', async () => {
+    await writeFile(join(directory, 'a'), 'same')
+    const before = await fingerprint([join(directory, 'a')])
+    await writeFile(join(directory, 'a'), 'same')
+    assert.equal(await fingerprint([join(directory, 'a')]), before)
+    await rm(join(directory, 'a'))
+    assert.notEqual(await fingerprint([join(directory, 'a')]), before)
+  })
+})

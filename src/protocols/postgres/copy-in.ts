@@ -1,0 +1,83 @@
+import type { Operation } from '../../gateway/domain.ts'
+import type { Input } from '../../gateway/exchange.ts'
+import type { Connection } from './connection.ts'
+import type { Frame } from './frames.ts'
+import { FRONTEND, type FrontendName } from './message-types.ts'
+import { decodeCopyFail } from './messages-client.ts'
+import { joined } from './pieces.ts'
+
+/** What a client may send while the target takes input; the server itself ends the connection at any other message. */
+const COPYING: ReadonlySet<FrontendName | undefined> = new Set(['CopyData', 'CopyDone', 'CopyFail', 'Sync', 'Flush'])
+
+/** Whether the target takes input from the client, and for which operation ("COPY Operations": copy-in mode). */
+export class CopyIn {
+  #operation: Operation | undefined
+  #opening = Promise.withResolvers<void>()
+  #clientLeft = false
+  readonly #stranded: () => void
+
+  /** `stranded` is called when the target waits for input of a client that sends no more. */
+  constructor(stranded: () => void) {
+    this.#stranded = stranded
+  }
+
+  /** The operation that takes input; undefined outside of copy-in mode. */
+  get operation(): Operation | undefined {
+    return this.#operation
+  }
+
+  /** The target has said CopyInResponse. */
+  open(operation: Operation): void {
+    this.#operation = operation
+    this.#opening.resolve()
+    if (this.#clientLeft) this.#stranded()
+  }
+
+  /** The client has sent all there is, or the target wants no more. */
+  close(): void {
+    if (this.#operation === undefined) return
+    this.#operation = undefined
+    this.#opening = Promise.withResolvers()
+  }
+
+  /** Resolves once the target has begun to take input, now or the next time. */
+  opened(): Promise<void> {
+    return this.#opening.promise
+  }
+
+  /** The client sends nothing more. */
+  leave(): void {
+    this.#clientLeft = true
+    if (this.#operation !== undefined) this.#stranded()
+  }
+
+  /** True when a client may not send this now. */
+  forbids(name: FrontendName | undefined): boolean {
+    return this.#operation !== undefined && !COPYING.has(name)
+  }
+
+  /** True when the target ignores this now: it expects a client that did not know that its statement was a COPY. */
+  ignores(name: FrontendName | undefined): boolean {
+    return this.#operation !== undefined && (name === 'Sync' || name === 'Flush')
+  }
+}
+
+/**
+ * What the client sends into a COPY; undefined when the target takes none, which ignores it then. Input that came before
+ * the target asked for it waits for what was sent before: the target would read it only then, too.
+ */
+export async function readInput(connection: Connection, frames: readonly Frame[]): Promise<Input | undefined> {
+  const { copyIn, answers } = connection
+  if (copyIn.operation === undefined && !answers.quiet) await Promise.race([copyIn.opened(), connection.caughtUp()])
+  const feeds = copyIn.operation
+  if (feeds === undefined) return undefined
+  const last = frames.some(isEnd)
+  if (last) copyIn.close()
+  const bytes = joined(frames.map((frame) => frame.bytes))
+  return { feeds, bytes, last, send: (permit) => connection.write(permit, bytes) }
+}
+
+function isEnd(frame: Frame): boolean {
+  if (frame.type === FRONTEND.CopyFail) decodeCopyFail(frame)
+  return frame.type !== FRONTEND.CopyData
+}

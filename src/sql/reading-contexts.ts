@@ -1,0 +1,45 @@
+import type { Catalog } from './catalog.ts'
+import type { ReadRequest } from './reader.ts'
+
+/** What a reading depends on besides its text and the code. */
+export type ReadingContext = {
+  /** The same for two requests when all that they can see is. */
+  readonly id: string
+  /** Of the whole catalog, with what only other sessions see. */
+  readonly version: string
+}
+
+export type ReadingContexts = {
+  /** Undefined when the target's catalog is not known. */
+  of(request: ReadRequest): ReadingContext | undefined
+}
+
+/** So many are told apart before all of them get new names: then readings under the old ones are found no more. */
+const MOST_CONTEXTS = 10_000
+
+/** `catalogs`: by target, as they are when asked. */
+export function newReadingContexts(catalogs: ReadonlyMap<string, Catalog>): ReadingContexts {
+  const ids = new Map<string, string>()
+  let named = 0
+  return {
+    of(request) {
+      const catalog = catalogs.get(request.target)
+      if (catalog === undefined) return undefined
+      const { target, searchPath, hidden, temporary, changed } = request
+      const seen = [seenOf(catalog, temporary), temporary, searchPath, changed?.length ? changed : undefined]
+      const key = JSON.stringify([target, hidden, ...seen])
+      const known = ids.get(key)
+      if (known !== undefined) return { id: known, version: catalog.version }
+      if (ids.size >= MOST_CONTEXTS) ids.clear()
+      const id = String(named++)
+      ids.set(key, id)
+      return { id, version: catalog.version }
+    },
+  }
+}
+
+/** The version of what a session with these temporary schemas sees by names of its own. */
+function seenOf({ version, shared, temporary: versions = {} }: Catalog, own: readonly string[] | undefined): unknown {
+  if (shared === undefined || own === undefined) return version
+  return [shared, ...own.map((schema) => versions[schema])]
+}

@@ -1,0 +1,56 @@
+import { once } from 'node:events'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
+import { createSecureContext } from 'node:tls'
+import { openSession, type Core, type Gateway } from '../../src/gateway/gateway.ts'
+import type { Target } from '../../src/gateway/protocol.ts'
+
+/** No session takes longer than this to end, in ms. */
+const PATIENCE_MS = 8_000
+
+/** What a protocol gets to work with: one target. */
+export function gatewayTo<T extends Target<C>, C>(core: Core, target: T): Gateway<T, C> {
+  return {
+    core,
+    tls: createSecureContext(),
+    draining: new AbortController().signal,
+    target: (name) => (name === target.name ? target : undefined),
+    open: (request) => openSession<T, C>(core, request),
+  }
+}
+
+export type Door = {
+  readonly port: number
+  /** What `serve` threw. */
+  readonly thrown: readonly unknown[]
+  /** Resolves when no connection is served any more. */
+  quiet(): Promise<void>
+  close(): void
+}
+
+/** A port of this machine whose connections are served. */
+export async function openDoor(serve: (socket: Socket) => Promise<void>): Promise<Door> {
+  const thrown: unknown[] = []
+  const serving = new Set<Promise<void>>()
+  const server = createServer({ noDelay: true }, (socket) => {
+    socket.on('error', () => socket.destroy())
+    const served = serve(socket)
+      .catch((error: unknown) => void thrown.push(error))
+      .finally(() => serving.delete(served))
+    serving.add(served)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    thrown,
+    quiet: async () => {
+      const deadline = AbortSignal.timeout(PATIENCE_MS)
+      while (serving.size > 0) {
+        deadline.throwIfAborted()
+        await setTimeout(2)
+      }
+    },
+    close: () => void server.close(),
+  }
+}

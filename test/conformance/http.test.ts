@@ -1,0 +1,4 @@
+import { httpDriver } from './http-driver.ts'
+import { conformance } from './suite.ts'
+
+conformance(httpDriver())
