@@ -26,7 +26,8 @@ export const HOSTILE: Readonly<Record<string, readonly Buffer[]>> = {
   'an Execute without its limit': [frame('E', str('')), sync],
   'a Sync with a body': [frame('S', Buffer.from('x'))],
   'more names than a session may have': [
-    ...Array.from({ length: 10_100 }, (_, at) => bind({ portal: `p${at}` })),
+    parse('SELECT 1', 's'),
+    ...Array.from({ length: 10_100 }, (_, at) => bind({ portal: `p${at}`, statement: 's' })),
     sync,
   ],
 }

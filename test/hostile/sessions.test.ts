@@ -10,10 +10,14 @@ const WAVE = 25
 const WAVES = 4
 const IDLE = 200
 
+/** `auditor`: the token of somebody who may see the list of sessions. */
+type Watched = Siege & { readonly auditor: string }
+
 describe('sessions that have come and gone leave nothing', LINUX, () => {
-  let siege: Siege
+  let siege: Watched
   before(async () => {
-    siege = await startSiege({ settings: ['max_connections=300'] })
+    const started = await startSiege({ settings: ['max_connections=300'] })
+    siege = { ...started, auditor: await createToken(started.shop.config, '--user', 'sam', '--group', 'security') }
   })
   after(() => siege?.[Symbol.asyncDispose]())
 
@@ -61,7 +65,7 @@ async function openSessions({ gateway, token }: Siege, count: number): Promise<r
 }
 
 /** At the target, in the gateway and in its list. */
-async function onlyTheSecond(siege: Siege): Promise<void> {
+async function onlyTheSecond(siege: Watched): Promise<void> {
   const { shop } = siege
   await eventually('one session role', async () => (await shop.roles()).length === 1, 20_000)
   const backends = `SELECT count(*)::int AS count FROM pg_stat_activity WHERE usename LIKE 'sp\\_%'`
@@ -69,16 +73,13 @@ async function onlyTheSecond(siege: Siege): Promise<void> {
   await eventually('one live session', async () => (await liveSessions(siege)) === 1)
 }
 
-async function liveSessions({ shop, gateway }: Siege): Promise<number> {
-  const token = await auditor(shop.config)
+async function liveSessions({ gateway, auditor }: Watched): Promise<number> {
   const response = await fetch(`http://127.0.0.1:${gateway.admin}/api/v1/sessions?live=true&limit=1000`, {
-    headers: { authorization: `Bearer ${token}` },
+    headers: { authorization: `Bearer ${auditor}` },
   })
   const { sessions } = (await response.json()) as { sessions: readonly unknown[] }
   return sessions.length
 }
-
-const auditor = (config: string): Promise<string> => createToken(config, '--user', 'sam', '--group', 'security')
 
 function descriptors({ gateway }: Siege): number {
   return readdirSync(`/proc/${gateway.pid}/fd`).length
