@@ -23,16 +23,36 @@ export type Size = {
   /** Statements, or sessions opened, for a distribution. */
   readonly repeats: number
   readonly idleSessions: number
+  /** Sessions of the figure `scale`: idle ones, active ones beside them, and those that come and go. */
+  readonly scale: { readonly idle: number; readonly active: number; readonly churn: number }
 }
 
 export type Figure = {
   readonly name: string
   /** What it shows, in a sentence. */
   readonly about: string
+  /** How many sessions it has at once on one arm; 50 unless said. */
+  readonly sessions?: (size: Size) => number
   readonly run: (stage: Stage, size: Size) => Promise<readonly Table[]>
 }
 
-export const FULL: Size = { quick: false, rounds: 5, seconds: 5, rows: 1_000_000, repeats: 200, idleSessions: 200 }
-export const QUICK: Size = { quick: true, rounds: 2, seconds: 2, rows: 100_000, repeats: 40, idleSessions: 40 }
+export const FULL: Size = {
+  quick: false,
+  rounds: 5,
+  seconds: 5,
+  rows: 1_000_000,
+  repeats: 200,
+  idleSessions: 200,
+  scale: { idle: 2_000, active: 200, churn: 1_000 },
+}
+export const QUICK: Size = {
+  quick: true,
+  rounds: 2,
+  seconds: 2,
+  rows: 100_000,
+  repeats: 40,
+  idleSessions: 40,
+  scale: { idle: 60, active: 10, churn: 50 },
+}
 /** Idle sessions with `--big`. */
 export const BIG_SESSIONS = 2_000

@@ -1,13 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Client } from 'pg'
 import type { Figure } from './figure.ts'
 import { runFigures } from './run.ts'
 import type { Arm } from './stage/arms.ts'
-import { connectClient } from './stage/client.ts'
+import { closeClients, openClients } from './stage/client.ts'
 import { residentMemory } from './stage/processes.ts'
 
-/** Sessions opened at the same time. */
-const AT_ONCE = 8
 /** Until what opening needed is let go of, in ms. */
 const REST_MS = 3_000
 
@@ -18,6 +15,7 @@ const REST_MS = 3_000
 export const idle: Figure = {
   name: 'idle',
   about: 'memory of the process in between for each session that is open and idle',
+  sessions: ({ idleSessions }) => idleSessions + 20,
   run: async (stage, size) => {
     await using fresh = await stage.anotherGateway()
     const between = [...stage.arms.filter(({ name }) => name === 'pgbouncer'), fresh.arm]
@@ -38,28 +36,14 @@ export const idle: Figure = {
 
 /** In KB. Some sessions come and go before, so that what is needed once is not counted. */
 async function memoryEach(arm: Arm, sessions: number): Promise<number> {
-  await close(await open(arm, AT_ONCE))
+  await closeClients(await openClients(arm, 8))
   await sleep(REST_MS)
   const before = residentMemory(arm.pid!) ?? Number.NaN
-  const clients = await open(arm, sessions)
+  const clients = await openClients(arm, sessions)
   await sleep(REST_MS)
   const after = residentMemory(arm.pid!) ?? Number.NaN
-  await close(clients)
+  await closeClients(clients)
   return (after - before) / sessions
-}
-
-async function open(arm: Arm, sessions: number): Promise<readonly Client[]> {
-  const clients: Client[] = []
-  const opener = async (): Promise<void> => {
-    while (clients.length + AT_ONCE <= sessions) clients.push(await connectClient(arm))
-  }
-  await Promise.all(Array.from({ length: AT_ONCE }, opener))
-  while (clients.length < sessions) clients.push(await connectClient(arm))
-  return clients
-}
-
-async function close(clients: readonly Client[]): Promise<void> {
-  await Promise.all(clients.map((client) => client.end()))
 }
 
 if (import.meta.main) await runFigures([idle], process.argv.slice(2))

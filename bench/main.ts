@@ -4,6 +4,7 @@ import { latency } from './latency.ts'
 import { pgbench } from './pgbench.ts'
 import { rows } from './rows.ts'
 import { runFigures } from './run.ts'
+import { scale } from './scale.ts'
 import { session } from './session.ts'
 
-await runFigures([pgbench, latency, rows, firstSight, session, idle], process.argv.slice(2))
+await runFigures([pgbench, latency, rows, firstSight, session, idle, scale], process.argv.slice(2))

@@ -56,7 +56,7 @@ async function measure(
   const load = loadavg()[0]!
   await using stage = await openStage({
     rows: size.rows,
-    sessions: Math.max(size.idleSessions + 20, 50),
+    sessions: Math.max(...figures.map(({ sessions }) => sessions?.(size) ?? 50)),
     note: (line) => console.log(line),
   })
   endOnSignal(stage)

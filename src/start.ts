@@ -12,6 +12,7 @@ import type { ServerTls } from './gateway/certificate.ts'
 import { systemClock, type Clock } from './gateway/clock.ts'
 import type { Refusal, SessionId } from './gateway/domain.ts'
 import { openSession, type Core, type Gateway } from './gateway/gateway.ts'
+import { takeTurns } from './gateway/turns.ts'
 import { listen, type Listener, type Serve } from './gateway/listener.ts'
 import type { Protocol, Target } from './gateway/protocol.ts'
 import { createGrants } from './grants/grants.ts'
@@ -214,6 +215,7 @@ function openCore(ruling: Ruling, { store, recorder }: State, clock: Clock, url:
     grants: createGrants({ store, clock }),
     authenticate: (token) => ruling.inForce.authenticate(token),
     strangers: allowance(STRANGERS_PER_SECOND, clock),
+    turns: takeTurns(),
     live: new Map(),
     url,
   }

@@ -27,6 +27,8 @@ export type RawOptions = {
   readonly user?: string
   readonly database?: string
   readonly password?: string
+  /** The address of this machine that it connects from. */
+  readonly from?: string
 }
 
 /** No test waits longer than this for an answer, in ms. */
@@ -34,7 +36,7 @@ const PATIENCE_MS = 8_000
 
 /** Connects and logs in, by a password in clear or by SCRAM-SHA-256 as the other side asks. */
 export async function rawConnect(options: RawOptions): Promise<RawClient> {
-  const { client, take } = await open(options.port)
+  const { client, take } = await open(options.port, options.from)
   const { user = 'agent', database = 'orders', password = '' } = options
   const parameters = Object.entries({ user, database }).flatMap(([name, value]) => [str(name), str(value)])
   client.send(untyped(u32(3 << 16), ...parameters, Buffer.of(0)))
@@ -49,8 +51,8 @@ export async function rawOpen(port: number): Promise<RawClient> {
 
 type Take = (isLast: (message: Message) => boolean) => Promise<readonly Message[]>
 
-async function open(port: number): Promise<{ readonly client: RawClient; readonly take: Take }> {
-  const socket = connect({ host: '127.0.0.1', port, noDelay: true })
+async function open(port: number, from?: string): Promise<{ readonly client: RawClient; readonly take: Take }> {
+  const socket = connect({ host: '127.0.0.1', port, localAddress: from, noDelay: true })
   const messages: Message[] = []
   let taken = 0
   let wake = Promise.withResolvers<void>()

@@ -5,6 +5,7 @@ import type { SessionId } from '../gateway/domain.ts'
 import { Fault } from '../gateway/fault.ts'
 import { Secret } from '../gateway/secret.ts'
 import type { Lease, LeaseRequest, LeaseSource, Revocation } from '../grants/lease.ts'
+import { atMost } from './at-most.ts'
 import { checkRights } from './check-rights.ts'
 import { openDatabase, serverVersion } from './postgres-pool.ts'
 import type { Database } from './postgres-pool.ts'
@@ -39,14 +40,18 @@ type State = {
   /** Not verified as gone: the next sweep tries again, whether or not the session is live. */
   readonly owed: Set<string>
   readonly running: Map<string, Promise<Revocation>>
+  readonly inTurn: ReturnType<typeof atMost>
 }
+
+/** Roles ended at the same time: however many sessions end at once, a connection is left for those that begin. */
+const ENDED_AT_ONCE = 3
 
 /** A role of its own for every session, gone at its end. `take` throws Fault `lease`, `sweep` Fault `target`. */
 export function postgresRole(options: PostgresRoleOptions): LeaseSource<RoleCredential> {
   rolePrefix(options.installation)
   const { url, tls } = options
   const database = openDatabase({ url, login: options.admin, tls })
-  const state: State = { held: new Set(), owed: new Set(), running: new Map() }
+  const state: State = { held: new Set(), owed: new Set(), running: new Map(), inTurn: atMost(ENDED_AT_ONCE) }
   const revoke = (role: string): Promise<Revocation> => revokeOnce(options, database, state, role)
   return {
     take: (request) => take(options, database, state, request, revoke),
@@ -103,13 +108,15 @@ function revokeOnce(
 ): Promise<Revocation> {
   const current = state.running.get(role)
   if (current !== undefined) return current
-  const run = revokeRole({ database, owner, clock }, role).then((revocation) => {
-    state.running.delete(role)
-    state.held.delete(role)
-    if (revocation.verified) state.owed.delete(role)
-    else state.owed.add(role)
-    return revocation
-  })
+  const run = state
+    .inTurn(() => revokeRole({ database, owner, clock }, role))
+    .then((revocation) => {
+      state.running.delete(role)
+      state.held.delete(role)
+      if (revocation.verified) state.owed.delete(role)
+      else state.owed.add(role)
+      return revocation
+    })
   state.running.set(role, run)
   return run
 }

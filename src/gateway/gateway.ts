@@ -13,6 +13,7 @@ import { Fault } from './fault.ts'
 import { newId } from './ids.ts'
 import { permitFrom } from './permit.ts'
 import type { Target } from './protocol.ts'
+import type { Turns } from './turns.ts'
 import { refuse, unrecordable } from './refusals.ts'
 import { Session } from './session.ts'
 import { identityId } from './identity.ts'
@@ -29,6 +30,8 @@ export type Core = {
   readonly url: string
   /** May one more connection without an identity be recorded? Bounded, so that strangers cannot fill the log. */
   readonly strangers: () => boolean
+  /** Where a session waits that has more to do than its share. */
+  readonly turns: Turns
   /** Sessions alive in this process. */
   readonly live: Map<SessionId, Session>
 }

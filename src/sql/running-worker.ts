@@ -4,7 +4,7 @@ import type { FromWorker, ReadAnswer, ToWorker } from './worker.ts'
 /** To start, and to learn a catalog. */
 const START_TIMEOUT_MS = 15_000
 /** The parser recurses on the native stack; its memory is WebAssembly's and not part of the heap. */
-const LIMITS = { stackSizeMb: 32, maxOldGenerationSizeMb: 512 }
+const LIMITS = { stackSizeMb: 32, maxOldGenerationSizeMb: 256 }
 const TOO_COMPLEX = 'The statement is too complex to read.'
 
 /** A live worker thread. */

@@ -47,6 +47,18 @@ describe('the SQL reader', () => {
     assert.match(reading.objection.message, /1200009 bytes; at most 1048576/)
   })
 
+  it('refuses a text that asks more than can be decided at once, and says how much', async () => {
+    const relations = (count: number) => Array.from({ length: count }, (_, i) => `r${i}`).join()
+    assert.deepEqual(await nodes(`SELECT 1 FROM ${relations(250)}`), ['SelectStmt'])
+    for (const text of [`SELECT 1 FROM ${relations(300)}`, 'SELECT 1;'.repeat(10_001)]) {
+      const reading = await read(text)
+      assert.ok('objection' in reading)
+      assert.equal(reading.objection.code, 'too_large')
+      assert.match(reading.objection.message, /has (300|301|10001) .*; at most (256|10000) are decided at once/)
+    }
+    assert.equal((await nodes('SELECT 1;'.repeat(5_000))).length, 5_000)
+  })
+
   it('refuses what it cannot know the names of', async () => {
     const reading = await reader.read({ text: 'SELECT 1', target: 'elsewhere', hidden: [] })
     assert.ok('objection' in reading && reading.objection.code === 'unavailable')

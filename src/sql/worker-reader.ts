@@ -3,7 +3,8 @@ import type { Catalog } from './catalog.ts'
 import type { Reading, SqlReader } from './reader.ts'
 import { newReadingCache } from './reading-cache.ts'
 import { newReadingContexts } from './reading-contexts.ts'
-import { startReadingQueue, unreadable } from './reading-queue.ts'
+import { newLanes } from './lanes.ts'
+import { startReadingQueue, unreadable, type QueueEvents } from './reading-queue.ts'
 
 export type SqlReaderOptions = {
   /** A short text that takes longer is refused; one of 1 MiB has five times as long. */
@@ -15,10 +16,12 @@ export type SqlReaderOptions = {
 const TIMEOUT_MS = 500
 const MAX_TEXT_BYTES = 1024 * 1024
 const CACHED_TEXT_BYTES = 64 * 1024
+/** Until the worker for slow texts ends when there are none, in ms. */
+const REST_MS = 10_000
 const CACHE_BYTES = 32 * 1024 * 1024
 
 /**
- * Reads SQL in a worker thread with PostgreSQL's own parser. The worker is not trusted to live: whatever goes wrong in
+ * Reads SQL in worker threads with PostgreSQL's own parser, one for short texts and one for the slow. A worker is not trusted to live: whatever goes wrong in
  * it but a syntax error, or takes too long, refuses the text that it has and starts a new worker for the others.
  */
 export function startSqlReader(options: SqlReaderOptions = {}): SqlReader {
@@ -26,25 +29,30 @@ export function startSqlReader(options: SqlReaderOptions = {}): SqlReader {
   const catalogs = new Map<string, Catalog>()
   const contexts = newReadingContexts(catalogs)
   const cache = newReadingCache(CACHED_TEXT_BYTES, CACHE_BYTES)
-  const queue = startReadingQueue(options.timeoutMs ?? TIMEOUT_MS, catalogs, {
+  const lanes = newLanes()
+  const events: QueueEvents = {
     contextOf: (request) => contexts.of(request),
     onAnswer(context, text, answer) {
       if ('statements' in answer.reading) cache.keep(context, text, answer)
     },
-  })
+    onTime: (request, ms) => lanes.took(request, ms),
+  }
+  const lane = { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, catalogs, events }
+  const quick = startReadingQueue(lane)
+  const slow = startReadingQueue({ ...lane, restMs: REST_MS })
   return {
     read(request) {
       const { text } = request
       const context = contexts.of(request)
       if (context === undefined) return unknownCatalog(request.target)
       const known = cache.find(context, text) ?? checkText(text, maxTextBytes) ?? cache.findAlike(context, text)
-      return known ?? queue.read(request)
+      return known ?? (lanes.isSlow(request) ? slow : quick).read(request)
     },
     learn(target, catalog) {
       catalogs.set(target, catalog)
-      queue.tell({ does: 'learn', target, catalog })
+      for (const queue of [quick, slow]) queue.tell({ does: 'learn', target, catalog })
     },
-    [Symbol.asyncDispose]: () => queue.stop(),
+    [Symbol.asyncDispose]: async () => void (await Promise.all([quick.stop(), slow.stop()])),
   }
 }
 

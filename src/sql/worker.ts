@@ -4,7 +4,7 @@ import { refuse } from '../gateway/refusals.ts'
 import { analyse } from './analyse.ts'
 import { EMPTY_CATALOG, indexCatalog, type CatalogIndex } from './catalog-index.ts'
 import type { Catalog } from './catalog.ts'
-import type { ReadRequest, Reading } from './reader.ts'
+import type { ReadRequest, Reading, Statement } from './reader.ts'
 import { watchLiterals } from './watched-literals.ts'
 
 /** What the worker is told. */
@@ -12,26 +12,67 @@ export type ToWorker =
   | { readonly does: 'learn'; readonly target: string; readonly catalog: Catalog }
   | { readonly does: 'read'; readonly request: ReadRequest }
 
-/** What it answers: one `learned` for each `learn`, one `read` or `broken` for each `read`, in order. After `broken` it is of no more use. */
+/**
+ * What it answers: one `learned` for each `learn`, one `read` or `broken` for each `read`, in order. After `broken` it is
+ * of no more use.
+ */
 export type FromWorker =
   | { readonly does: 'ready' }
   | { readonly does: 'learned' }
   | ReadAnswer
   | { readonly does: 'broken'; readonly why: string }
 
-/** `reading` as JSON, which takes less time than a structured clone; `pinned` as in reading-cache.ts. */
-export type ReadAnswer = { readonly does: 'read'; readonly reading: string; readonly pinned?: readonly number[] }
+/**
+ * `reading` as JSON, which takes less time than a structured clone; `pinned` as in reading-cache.ts; `ms`: what it took of
+ * the thread's own time.
+ */
+export type ReadAnswer = {
+  readonly does: 'read'
+  readonly reading: string
+  readonly ms: number
+  readonly pinned?: readonly number[]
+}
 
 function readText(request: ReadRequest, index: CatalogIndex): FromWorker {
+  const start = process.threadCpuUsage()
+  const read = (reading: Reading, pinned?: readonly number[]): FromWorker => {
+    const json = JSON.stringify(reading)
+    return { does: 'read', reading: json, ms: spent(start), ...(pinned && { pinned }) }
+  }
   try {
     const tree = parseSync(request.text)
     const pinned = watchLiterals(tree, request.text)
-    const reading = JSON.stringify({ statements: analyse(tree, request, index) })
-    return pinned === undefined ? { does: 'read', reading } : { does: 'read', reading, pinned: pinned() }
+    const reading = decidable(analyse(tree, request, index))
+    return read(reading, pinned?.())
   } catch (error) {
-    if (hasSqlDetails(error)) return { does: 'read', reading: JSON.stringify(syntaxError(error)) }
+    if (hasSqlDetails(error)) return read(syntaxError(error))
     return { does: 'broken', why: error instanceof Error ? error.message : 'unknown' }
   }
+}
+
+/** Each statement, and each thing touched in a way of its own, is a question to policy: the answers take time. */
+const MOST_STATEMENTS = 10_000
+const MOST_TOUCHES = 256
+
+function decidable(statements: readonly Statement[]): Reading {
+  if (statements.length > MOST_STATEMENTS) return tooMuch(`${statements.length} statements`, MOST_STATEMENTS)
+  const all = statements.flatMap(({ touches, uses }) => [
+    ...touches,
+    ...(uses && 'statement' in uses ? uses.statement.touches : []),
+  ])
+  if (all.length <= MOST_TOUCHES) return { statements }
+  const different = new Set(all.map((touch) => JSON.stringify(touch))).size
+  return different <= MOST_TOUCHES ? { statements } : tooMuch(`${different} things that it touches`, MOST_TOUCHES)
+}
+
+function tooMuch(has: string, most: number): Reading {
+  const message = `The text has ${has}; at most ${most} are decided at once.`
+  return { objection: refuse('too_large', message, [{ do: 'change', hint: 'send it in smaller texts' }]) }
+}
+
+function spent(start: NodeJS.CpuUsage): number {
+  const { user, system } = process.threadCpuUsage(start)
+  return (user + system) / 1_000
 }
 
 /** `cursorPosition` counts characters from 0 (tried with characters of two and four bytes). */

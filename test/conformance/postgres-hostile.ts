@@ -1,17 +1,9 @@
 import { bind, execute, parse, sync } from '../client-messages.ts'
 import { frame, str, u16, u32 } from '../frames-builder.ts'
 
-/** A Query of this many bytes, made without the builder: that one is slow for so many. */
-function large(bytes: number): Buffer {
-  const text = Buffer.alloc(bytes, ' ')
-  text.write('SELECT 1')
-  text[bytes - 1] = 0
-  return Buffer.concat([Buffer.from('Q'), u32(bytes + 4), text])
-}
-
 /** Messages that end a session: malformed, too long, or none that a client may send. */
 export const HOSTILE: Readonly<Record<string, readonly Buffer[]>> = {
-  'a Query of 9 MiB': [large(9 << 20)],
+  'a Query that says it has 65 MiB': [Buffer.from('5104100000', 'hex')],
   'a Query that says it has 2 GiB': [Buffer.from('517fffffff', 'hex')],
   'a negative length': [Buffer.from('51ffffffff', 'hex')],
   'a length of 3': [Buffer.from('5100000003', 'hex')],
@@ -34,7 +26,8 @@ export const HOSTILE: Readonly<Record<string, readonly Buffer[]>> = {
   'an Execute without its limit': [frame('E', str('')), sync],
   'a Sync with a body': [frame('S', Buffer.from('x'))],
   'more names than a session may have': [
-    ...Array.from({ length: 10_100 }, (_, at) => bind({ portal: `p${at}` })),
+    parse('SELECT 1', 's'),
+    ...Array.from({ length: 10_100 }, (_, at) => bind({ portal: `p${at}`, statement: 's' })),
     sync,
   ],
 }

@@ -3,6 +3,7 @@ import { systemClock, type Clock } from '../../src/gateway/clock.ts'
 import type { Decision, Identity } from '../../src/gateway/domain.ts'
 import type { Core } from '../../src/gateway/gateway.ts'
 import { refuse } from '../../src/gateway/refusals.ts'
+import { takeTurns } from '../../src/gateway/turns.ts'
 import { Secret } from '../../src/gateway/secret.ts'
 import type { LeaseSource } from '../../src/grants/lease.ts'
 import type { Policy } from '../../src/policy/policy.ts'
@@ -137,6 +138,7 @@ function coreOf(entries: Entry[], { beforeAppend, clock = systemClock }: FakeSce
     authenticate: async () => ({ identity: AGENT }),
     url: 'http://localhost',
     strangers: () => true,
+    turns: takeTurns(),
     live: new Map(),
   }
 }

@@ -6,6 +6,7 @@ import type { Identity } from '../../src/gateway/domain.ts'
 import type { Core } from '../../src/gateway/gateway.ts'
 import { refuse } from '../../src/gateway/refusals.ts'
 import type { Session } from '../../src/gateway/session.ts'
+import { takeTurns } from '../../src/gateway/turns.ts'
 import { createGrants } from '../../src/grants/grants.ts'
 import type { Store } from '../../src/store/store.ts'
 import { openDoor } from './door.ts'
@@ -114,6 +115,7 @@ function coreOf(store: Store, clock: FakeClock, recorder: FakeRecorder, policy: 
       token === TOKEN ? { identity: agent } : { refusal: refuse('identity', 'The token is not good.') },
     url,
     strangers: () => true,
+    turns: takeTurns(),
     live: new Map(),
   }
 }

@@ -18,7 +18,7 @@ import { decodeParameterStatus, type TransactionStatus } from './messages-target
 import { Meaning } from './meaning.ts'
 import { Names } from './names.ts'
 import type { Portal, Prepared } from './portals.ts'
-import { CLIENT_LIMITS, TARGET_LIMITS } from './limits.ts'
+import { CLIENT_LIMITS, CLIENT_WHOLE, TARGET_LIMITS } from './limits.ts'
 import type { PostgresTarget } from './postgres-target.ts'
 import { cancelTarget, type TargetConnection } from './target.ts'
 
@@ -78,7 +78,7 @@ export class Connection {
     this.#client = client
     this.#targetSocket = connected.socket
     this.#rest = connected.rest
-    this.#incoming = new Incoming(client)
+    this.#incoming = new Incoming(client, session.core.turns)
     for (const [name, value] of connected.parameters) this.meaning.report(name, value)
     this.answers = new Answers(
       (frame) => this.#incoming.fromTarget(frame),
@@ -109,7 +109,7 @@ export class Connection {
   /** Starts reading the client. */
   startClient(): void {
     this.#started.abort()
-    const reader = new FrameReader(CLIENT_LIMITS)
+    const reader = new FrameReader(CLIENT_LIMITS, CLIENT_WHOLE)
     const socket = this.#client
     this.#read(socket, (chunk) => reader.push(chunk).forEach((frame) => this.#incoming.fromClient(frame)))
     socket.once('end', () => this.#left())

@@ -77,6 +77,20 @@ describe('FrameReader', () => {
     assert.ok(body(frames[0]!).equals(value))
   })
 
+  it('keeps no more than the beginning of a message that is too long to be kept, in any split', () => {
+    const long = frame('Q', Buffer.alloc(9_000, 'z'))
+    const bytes = Buffer.concat([ready('I'), long, long, ready('T')])
+    const reads = (cuts: readonly number[]): readonly Frame[] =>
+      pushAll(new FrameReader(unlimited, (type) => (type === 0x51 ? 5_000 : 100)), split(bytes, cuts))
+    const kept = { type: 0x51, bytes: long.subarray(0, 4096), dropped: long.length - 4096 }
+    const wanted = [...pushAll(new FrameReader(unlimited), [ready('I')]), kept, kept, { type: 0x5a, bytes: ready('T') }]
+    fc.assert(
+      fc.property(fc.array(fc.nat(bytes.length), { maxLength: 6 }), (cuts) => assert.deepEqual(reads(cuts), wanted)),
+    )
+    assert.deepEqual(reads(Array.from({ length: bytes.length }, (_, at) => at)), wanted)
+    assert.equal(new FrameReader(unlimited, () => 8_999 + 5).push(long)[0]?.dropped, undefined)
+  })
+
   it('refuses a message over the limit of its type before it has arrived', () => {
     const reader = new FrameReader((type) => (type === 0x51 ? 10 : 100))
     assert.equal(reader.push(Buffer.concat([Buffer.from('Q'), u32(10)])).length, 0)

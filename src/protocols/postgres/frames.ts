@@ -1,7 +1,10 @@
 import { Fault } from '../../gateway/fault.ts'
 
-/** One message of the wire, whole: `bytes` starts with the type byte and the length. */
-export type Frame = { readonly type: number; readonly bytes: Buffer }
+/**
+ * One message of the wire: `bytes` starts with the type byte and the length. `dropped`: how many bytes more it had, of a
+ * message that was too long to be kept; absent when `bytes` is all of it.
+ */
+export type Frame = { readonly type: number; readonly bytes: Buffer; readonly dropped?: number }
 
 /**
  * The largest length (as the length field counts it: itself included, the type byte not) that a message of this type,
@@ -10,8 +13,11 @@ export type Frame = { readonly type: number; readonly bytes: Buffer }
 export type FrameLimit = (type: number) => number
 
 const HEADER = 5
+const NOTHING = Buffer.alloc(0)
 /** A frame that is not whole yet gets at most this much memory before its bytes are there. */
 const EAGER = 1 << 20
+/** What is kept of the beginning of a message that is too long to be kept whole. */
+const BEGINNING = 4096
 
 /** What follows the type byte and the length. */
 export function body(frame: Frame): Buffer {
@@ -21,18 +27,23 @@ export function body(frame: Frame): Buffer {
 /**
  * Cuts a byte stream into messages (PostgreSQL protocol 3, "Messaging Overview"). A frame that lies whole inside a chunk
  * is a view of it, any other is copied once. A type or length that is not allowed throws Fault `protocol` as soon as it
- * is seen, and from then on every push does.
+ * is seen, and from then on every push does. Of a message longer than `whole` only the beginning is kept.
  */
 export class FrameReader {
   readonly #limit: FrameLimit
-  #held: Buffer = Buffer.alloc(0)
+  readonly #whole: FrameLimit
+  #held: Buffer = NOTHING
   #filled = 0
-  /** Size of the frame in `#held`; 0 while its header is not whole. */
+  /** Size of the frame in `#held`, or of its beginning; 0 while its header is not whole. */
   #total = 0
+  /** Bytes of the frame in `#held` that are not kept, and how many of them are still to come. */
+  #dropped = 0
+  #toDrop = 0
   #broken: Fault | undefined
 
-  constructor(limit: FrameLimit) {
+  constructor(limit: FrameLimit, whole: FrameLimit = limit) {
     this.#limit = limit
+    this.#whole = whole
   }
 
   /** The bytes of a frame that is not whole yet. */
@@ -43,40 +54,43 @@ export class FrameReader {
   push(chunk: Buffer): Frame[] {
     if (this.#broken) throw this.#broken
     const frames: Frame[] = []
-    let at = this.#resume(chunk, frames)
+    let at = this.#filled > 0 ? this.#gather(chunk, 0, frames) : 0
     while (chunk.length - at >= HEADER) {
       const total = this.#measure(chunk, at)
-      if (chunk.length - at < total) break
-      frames.push({ type: chunk[at]!, bytes: chunk.subarray(at, at + total) })
-      at += total
+      if (chunk.length - at < total || this.#isLong(chunk[at]!, total)) at = this.#gather(chunk, at, frames)
+      else frames.push({ type: chunk[at]!, bytes: chunk.subarray(at, (at += total)) })
     }
-    if (at < chunk.length) this.#keep(chunk, at)
+    if (at < chunk.length) this.#gather(chunk, at, frames)
     return frames
   }
 
-  /** Gives the frame begun in an earlier chunk its next bytes; how many it took. */
-  #resume(chunk: Buffer, frames: Frame[]): number {
-    if (this.#filled === 0) return 0
-    let at = 0
+  /** Begins a frame that has to be gathered, or gives it its next bytes; where in the chunk the next one begins. */
+  #gather(chunk: Buffer, start: number, frames: Frame[]): number {
+    let at = start
+    if (this.#filled === 0) this.#allowed(chunk[at]!)
     if (this.#total === 0) {
-      at = this.#take(chunk, 0, HEADER - this.#filled)
+      at += this.#take(chunk, at, HEADER - this.#filled)
       if (this.#filled < HEADER) return at
-      this.#total = this.#measure(this.#held, 0)
+      const total = this.#measure(this.#held, 0)
+      this.#total = this.#isLong(this.#held[0]!, total) ? Math.min(total, BEGINNING) : total
+      this.#dropped = this.#toDrop = total - this.#total
     }
     at += this.#take(chunk, at, this.#total - this.#filled)
-    if (this.#filled < this.#total) return at
-    frames.push({ type: this.#held[0]!, bytes: this.#held })
-    this.#held = Buffer.alloc(0)
-    this.#filled = 0
-    this.#total = 0
-    return at
+    const dropping = Math.min(this.#toDrop, chunk.length - at)
+    this.#toDrop -= dropping
+    if (this.#filled === this.#total && this.#toDrop === 0) this.#finish(frames)
+    return at + dropping
   }
 
-  #keep(chunk: Buffer, at: number): void {
-    const rest = chunk.length - at
-    if (rest >= HEADER) this.#total = this.#measure(chunk, at)
-    else this.#allowed(chunk[at]!)
-    this.#take(chunk, at, rest)
+  #finish(frames: Frame[]): void {
+    const frame = { type: this.#held[0]!, bytes: this.#held }
+    frames.push(this.#dropped > 0 ? { ...frame, dropped: this.#dropped } : frame)
+    this.#held = NOTHING
+    this.#filled = this.#total = this.#dropped = 0
+  }
+
+  #isLong(type: number, total: number): boolean {
+    return total - 1 > this.#whole(type)
   }
 
   #take(chunk: Buffer, at: number, wanted: number): number {

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { Fault } from '../../gateway/fault.ts'
 import { Queue } from '../../gateway/queue.ts'
+import type { Turns } from '../../gateway/turns.ts'
 import { soon, type Soon, type Source } from '../../gateway/source.ts'
 import type { Frame } from './frames.ts'
 import { FRONTEND } from './message-types.ts'
@@ -18,6 +19,12 @@ const FULL = 1_000
 const FULL_BYTES = 1 << 20
 /** Bytes of messages that the target sent unasked and that still wait, above which the session ends. */
 const MOST_UNASKED = 16 << 20
+/** What a client may have done in one go while more of its messages wait; a driver's batch is less. */
+const SHARE = 12
+/** Of that, what a message takes that is read and decided. Any other takes 1. */
+const COSTS: ReadonlyMap<number, number> = new Map(
+  [FRONTEND.Query, FRONTEND.Parse, FRONTEND.Execute].map((type) => [type, 4]),
+)
 
 /** What waits to be read, in order and bounded: by no longer reading the client, or by giving the target up. */
 export class Incoming implements Source<Event> {
@@ -30,9 +37,14 @@ export class Incoming implements Source<Event> {
   #terminated = false
   /** The CopyData that came in last, as long as it waits and nothing came behind it. */
   #copying: Event | undefined
+  readonly #turns: Turns
+  /** What was read since nothing waited, and at how much of that others have their turn; in the unit of `SHARE`. */
+  #had = 0
+  #due = 0
 
-  constructor(client: Socket) {
+  constructor(client: Socket, turns: Turns) {
     this.#client = client
+    this.#turns = turns
   }
 
   /** True once the client has said that it goes: what it asked before still runs. */
@@ -68,7 +80,7 @@ export class Incoming implements Source<Event> {
 
   /** Ends with the client's Terminate, or once closed. */
   next(): Soon<Event | undefined> {
-    return soon(this.#events.next(), (event) => event && this.#taken(event))
+    return soon(this.#events.next(), (event) => event && this.#inTurn(event))
   }
 
   /** The client's next message if it is of this type and there already. */
@@ -78,6 +90,17 @@ export class Incoming implements Source<Event> {
     void this.#events.next()
     this.#taken(event)
     return event.frame
+  }
+
+  /** The event, when it may be worked on: whoever has more waiting than a share takes turns until nothing waits. */
+  #inTurn(event: Event): Soon<Event | undefined> {
+    const taken = this.#taken(event)
+    if (this.#unread.messages === 0) this.#had = this.#due = 0
+    else this.#had += COSTS.get(event.frame.type) ?? 1
+    if (this.#had < SHARE) this.#turns.small()
+    if (this.#had < SHARE || this.#had < this.#due) return taken
+    this.#due = this.#had + SHARE
+    return this.#turns.next().then(() => taken)
   }
 
   #taken(event: Event): Event | undefined {

@@ -6,8 +6,8 @@ const KIB = 1024
 const MIB = 1024 * KIB
 
 const CLIENT: Readonly<Record<number, number>> = {
-  [FRONTEND.Query]: 2 * MIB,
-  [FRONTEND.Parse]: 2 * MIB,
+  [FRONTEND.Query]: 64 * MIB,
+  [FRONTEND.Parse]: 64 * MIB,
   [FRONTEND.Bind]: 64 * MIB,
   [FRONTEND.Execute]: KIB,
   [FRONTEND.Describe]: KIB,
@@ -23,6 +23,16 @@ const CLIENT: Readonly<Record<number, number>> = {
 
 /** After the start a client sends these and nothing else. */
 export const CLIENT_LIMITS: FrameLimit = (type) => CLIENT[type] ?? 0
+
+/** What is longer than this is refused unread, so no more of it is kept than its beginning. */
+const WHOLE: Readonly<Record<number, number>> = {
+  [FRONTEND.Query]: 2 * MIB,
+  [FRONTEND.Parse]: 2 * MIB,
+  [FRONTEND.Bind]: 16 * MIB,
+}
+
+/** The largest messages of a client that are kept whole: one at a time of each session. */
+export const CLIENT_WHOLE: FrameLimit = (type) => WHOLE[type] ?? CLIENT_LIMITS(type)
 
 const backendTypes: ReadonlySet<number> = new Set(Object.values(BACKEND))
 

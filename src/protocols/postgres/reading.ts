@@ -8,7 +8,7 @@ import { readInput } from './copy-in.ts'
 import type { Portal, Prepared } from './portals.ts'
 import { encodeDescribe } from './encode.ts'
 import { PostgresExchange, type Outgoing } from './exchanges.ts'
-import type { Frame } from './frames.ts'
+import { body, type Frame } from './frames.ts'
 import type { Event } from './incoming.ts'
 import { BACKEND, frontendName } from './message-types.ts'
 import {
@@ -88,6 +88,8 @@ export class Reading implements Source<Exchange | Input> {
       case 'Execute':
         return this.#execute(event)
       case 'Bind':
+        if (frame.dropped)
+          return this.#kept.length > 0 ? this.#flushBefore(event) : tooLong(connection, frame, 'extended')
         return soon(keepBind(connection, frame), (bind) => this.#keep(bind))
       case 'Describe':
         return soon(keepDescribe(connection, frame), (describe) => this.#keep(describe))
@@ -152,6 +154,7 @@ function unsolicited(connection: Connection, frame: Frame): Exchange {
 }
 
 function readQuery(connection: Connection, frame: Frame): Soon<Exchange> {
+  if (frame.dropped) return tooLong(connection, frame, 'simple')
   return soon(understand(connection, decodeQuery(frame)), (understood) => queryOf(connection, frame, understood))
 }
 
@@ -174,6 +177,7 @@ function queryOf(connection: Connection, frame: Frame, understood: Understood): 
 }
 
 function readParse(connection: Connection, frame: Frame): Soon<Exchange> {
+  if (frame.dropped) return tooLong(connection, frame, 'extended')
   const parse = decodeParse(frame)
   return soon(understand(connection, parse.query), (understood) => parseOf(connection, frame, parse, understood))
 }
@@ -310,6 +314,18 @@ function functionCall(connection: Connection): Exchange {
   const understood = unreadable(connection.target.resource, 'FunctionCall', { objection })
   const operation = operationOf(connection, understood, 'execute')
   return new PostgresExchange(connection, { style: 'simple', messages: [], operation })
+}
+
+/** Only the beginning was kept: that is what the record shows. */
+function tooLong(connection: Connection, frame: Frame, style: 'simple' | 'extended'): Exchange {
+  const size = frame.bytes.length + (frame.dropped ?? 0)
+  const hint = 'Send less at once: smaller statements, fewer or smaller values.'
+  const message = `A ${frontendName(frame.type)} of ${size} bytes is more than is read of one.`
+  const objection = refuse('too_large', message, [{ do: 'change', hint }])
+  const text = `${body(frame).toString('utf8').replaceAll('\0', ' ')}… (${size} bytes)`
+  const understood = unreadable(connection.target.resource, text, { objection })
+  const operation = operationOf(connection, understood, style === 'simple' ? 'execute' : 'prepare')
+  return new PostgresExchange(connection, { style, messages: [], operation })
 }
 
 /** Nothing of it is sent: a Bind before it was, so that the target's own error comes first if there is one. */
