@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { query, run, sync } from '../client-messages.ts'
 import { frame } from '../frames-builder.ts'
-import { brief, fields, type RawClient } from '../raw-client.ts'
+import { brief, fields, show, type RawClient } from '../raw-client.ts'
 import type { Scene } from '../scene.ts'
 import { within } from '../waiting.ts'
 import { assertAlive, assertNothingSecret, intrude, startRange, take } from './attack.ts'
@@ -111,5 +111,16 @@ describe('a name that a statement in a pipeline changes', () => {
     const client = await intrude(scene)
     const answers = await take(client, ['ALTER TABLE kept RENAME TO folk', 'SELECT * FROM kept'])
     assert.equal(messages(answers).length, 1, messages(answers).join(' | '))
+  })
+})
+
+describe('a statement that names very much', () => {
+  it('is refused before policy is asked about each of it', async () => {
+    const client = await intrude(scene)
+    const tables = Array.from({ length: 2001 }, (_, place) => `t${place}`)
+    const answers = await take(client, [`DROP TABLE IF EXISTS ${tables.join(', ')}`])
+    assert.match(String(brief(answers)), /^E SP0/)
+    assert.match(String(show(answers)), /would touch 2001 things/)
+    await assertAlive(client)
   })
 })
