@@ -40,7 +40,7 @@ function isSeparator(byte: number | undefined): boolean {
  * Card numbers: 13 to 19 digits, whole groups joined by single spaces or dashes, of a known network and with the right
  * check digit (Luhn). A part of a longer run of digits, and the fraction of a decimal number, is none.
  */
-export function findCreditCards(text: Uint8Array): readonly Span[] | undefined {
+export function findCreditCards(text: Uint8Array, most = Infinity): readonly Span[] | undefined {
   if (text.length < SHORTEST) return undefined
   let found: Span[] | undefined
   let chain = 0
@@ -50,7 +50,8 @@ export function findCreditCards(text: Uint8Array): readonly Span[] | undefined {
     if (isDigit(byte)) {
       if (digits++ === 0) chain = at
     } else if (!isSeparator(byte) || !isDigit(text[at - 1])) {
-      if (digits >= SHORTEST) found = findInChain(text, chain, at, found)
+      if (digits >= SHORTEST) found = findInChain(text, chain, at, most, found)
+      if (found !== undefined && found.length >= most) return found
       digits = 0
     }
   }
@@ -72,9 +73,15 @@ export function suspectsCreditCard(bytes: Uint8Array): boolean {
 }
 
 /** Looks at every group of a chain: groups of digits joined by single separators, from `start` to `end`. */
-function findInChain(text: Uint8Array, start: number, end: number, before: Span[] | undefined): Span[] | undefined {
+function findInChain(
+  text: Uint8Array,
+  start: number,
+  end: number,
+  most: number,
+  before: Span[] | undefined,
+): Span[] | undefined {
   let found = before
-  for (let at = start; at < end; at++) {
+  for (let at = start; at < end && (found?.length ?? 0) < most; at++) {
     if (!isDigit(text[at]) || !startsGroup(text, at)) continue
     const last = cardEnd(text, at)
     if (last > 0) (found ??= []).push({ start: at, end: last })

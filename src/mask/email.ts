@@ -10,12 +10,12 @@ const PERCENT = 0x25
  * `%40`, as in an encoded URL); after it labels with at least one dot, the last of which is no number. Each byte is looked
  * at once from the left and once from the right: a part never reaches beyond the `@` beside it.
  */
-export function findEmails(text: Uint8Array): readonly Span[] | undefined {
+export function findEmails(text: Uint8Array, most = Infinity): readonly Span[] | undefined {
   if (!suspectsEmail(text)) return undefined
   let found: Span[] | undefined
   let floor = 0
   let at = 0
-  while (at < text.length) {
+  while (at < text.length && (found?.length ?? 0) < most) {
     const size = atSignSize(text, at)
     if (size > 0) {
       const start = localStart(text, at, floor)

@@ -4,6 +4,8 @@ import type { DetectorName } from './detectors.ts'
 import type { Masker } from './masker.ts'
 
 const STARS = Buffer.from('***')
+/** A text with so many findings of one kind is replaced whole: each takes memory, and texts can have 256 MiB. */
+const MOST_FOUND = 100_000
 
 /**
  * `hidden`: the data classes that the session's identity must not see. `detect`: what is looked for in free text,
@@ -21,7 +23,8 @@ export function createMasker(options: {
     text: (value) => {
       let found: Span[] | undefined
       for (const { find } of detectors) {
-        const spans = find(value)
+        const spans = find(value, MOST_FOUND)
+        if (spans && spans.length >= MOST_FOUND) return STARS
         if (spans) found = found ? found.concat(spans) : [...spans]
       }
       return found && withStars(value, found)

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { Catalog } from './catalog.ts'
 import type { ReadRequest } from './reader.ts'
 
@@ -16,6 +17,7 @@ export type ReadingContexts = {
 
 /** So many are told apart before all of them get new names: then readings under the old ones are found no more. */
 const MOST_CONTEXTS = 10_000
+const LONGEST_KEY = 1_000
 
 /** `catalogs`: by target, as they are when asked. */
 export function newReadingContexts(catalogs: ReadonlyMap<string, Catalog>): ReadingContexts {
@@ -27,7 +29,7 @@ export function newReadingContexts(catalogs: ReadonlyMap<string, Catalog>): Read
       if (catalog === undefined) return undefined
       const { target, searchPath, hidden, temporary, changed } = request
       const seen = [seenOf(catalog, temporary), temporary, searchPath, changed?.length ? changed : undefined]
-      const key = JSON.stringify([target, hidden, ...seen])
+      const key = shortened(JSON.stringify([target, hidden, ...seen]))
       const known = ids.get(key)
       if (known !== undefined) return { id: known, version: catalog.version }
       if (ids.size >= MOST_CONTEXTS) ids.clear()
@@ -36,6 +38,11 @@ export function newReadingContexts(catalogs: ReadonlyMap<string, Catalog>): Read
       return { id, version: catalog.version }
     },
   }
+}
+
+/** Many names may have changed. */
+function shortened(key: string): string {
+  return key.length > LONGEST_KEY ? hash('sha256', key) : key
 }
 
 /** The version of what a session with these temporary schemas sees by names of its own. */

@@ -118,7 +118,6 @@ export class Answers {
       throw new Fault('protocol', `the target answered ${head.sent} by ${name}`)
     head.frame?.(frame)
     if (name === 'ReadyForQuery') this.#ready(frame)
-    if (name === 'CopyInResponse') this.#ignoreSyncs()
     if (isLast) this.#shift('done')
     if (name === 'ReadyForQuery') this.#settled(this.#status)
   }
@@ -127,11 +126,6 @@ export class Answers {
     this.#status = decodeReadyForQuery(frame)
     this.#lastBatchFailed = this.#failed
     this.#failed = false
-  }
-
-  /** A Sync that the target reads while it takes input is never answered: one that was sent before it asked for any. */
-  #ignoreSyncs(): void {
-    while (this.#queue[1]?.sent === 'Sync') this.#queue.splice(1, 1)[0]!.done?.('skipped')
   }
 
   #error(frame: Frame): void {

@@ -31,6 +31,8 @@ const FULL_BYTES = 1 << 20
 const CANCEL_MS = 5_000
 /** How long the gateway's own questions may take before the client is heard, in ms. */
 const START_MS = 10_000
+/** Names of relations and routines that one transaction may change. */
+const MOST_NAMES = 10_000
 /** PostgreSQL keeps its answers back until Sync or Flush: it is asked for them after this many exchanges. */
 const FLUSH_EVERY = 64
 
@@ -87,6 +89,7 @@ export class Connection {
     this.egress = {
       classesOf: (table, column) => target.catalog.classesOf(table, column) ?? this.#uncommitted(table),
       withholdsTexts: session.opening.hidden.length > 0,
+      withholdsPayloads: session.opening.hidden.length > 0,
     }
   }
 
@@ -187,6 +190,18 @@ export class Connection {
   settle(): void {
     this.batch++
     this.unsettled = { messages: 0, operations: 0, exchanges: 0 }
+  }
+
+  /**
+   * A statement that does this to names goes out: what is read before it is answered has to know. Fault `protocol` when
+   * one transaction changes too many.
+   */
+  changeNames(changes: readonly NameChange[]): void {
+    if (changes.length === 0) return
+    const byText = [...this.nameChanges, ...changes].map((change) => [`${change.now} ${change.name}`, change] as const)
+    this.nameChanges = [...new Map(byText).values()]
+    if (this.nameChanges.length > MOST_NAMES)
+      throw new Fault('protocol', `more than ${MOST_NAMES} names are changed in one transaction`)
   }
 
   /** Asks the target, on a connection of its own, to cancel what is running; one that does not arrive is no error. */

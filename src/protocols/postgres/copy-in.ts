@@ -1,5 +1,6 @@
 import type { Operation } from '../../gateway/domain.ts'
 import type { Input } from '../../gateway/exchange.ts'
+import type { Soon } from '../../gateway/source.ts'
 import type { Connection } from './connection.ts'
 import type { Frame } from './frames.ts'
 import { FRONTEND, type FrontendName } from './message-types.ts'
@@ -12,7 +13,9 @@ const COPYING: ReadonlySet<FrontendName | undefined> = new Set(['CopyData', 'Cop
 /** Whether the target takes input from the client, and for which operation ("COPY Operations": copy-in mode). */
 export class CopyIn {
   #operation: Operation | undefined
-  #opening = Promise.withResolvers<void>()
+  /** COPYs that were sent and have not asked for their input yet. */
+  #coming = 0
+  #certain = Promise.withResolvers<void>()
   #clientLeft = false
   readonly #stranded: () => void
 
@@ -26,23 +29,36 @@ export class CopyIn {
     return this.#operation
   }
 
+  /** Statements that may ask for input so many times are on their way. */
+  expect(copies: number): void {
+    this.#coming += copies
+  }
+
+  /** Those statements are over, whatever they have asked for. */
+  over(): void {
+    this.#coming = 0
+    this.#decided()
+  }
+
+  /**
+   * Resolves once it is certain whether the target takes input. What it makes of a Sync depends on that: sent before, it is
+   * ignored by a COPY that reads it and answered behind one that fails before it reads anything.
+   */
+  certain(): Soon<void> {
+    if (this.#coming > 0 && this.#operation === undefined) return this.#certain.promise
+  }
+
   /** The target has said CopyInResponse. */
   open(operation: Operation): void {
     this.#operation = operation
-    this.#opening.resolve()
+    this.#coming--
+    this.#decided()
     if (this.#clientLeft) this.#stranded()
   }
 
   /** The client has sent all there is, or the target wants no more. */
   close(): void {
-    if (this.#operation === undefined) return
     this.#operation = undefined
-    this.#opening = Promise.withResolvers()
-  }
-
-  /** Resolves once the target has begun to take input, now or the next time. */
-  opened(): Promise<void> {
-    return this.#opening.promise
   }
 
   /** The client sends nothing more. */
@@ -60,15 +76,17 @@ export class CopyIn {
   ignores(name: FrontendName | undefined): boolean {
     return this.#operation !== undefined && (name === 'Sync' || name === 'Flush')
   }
+
+  #decided(): void {
+    const { resolve } = this.#certain
+    this.#certain = Promise.withResolvers()
+    resolve()
+  }
 }
 
-/**
- * What the client sends into a COPY; undefined when the target takes none, which ignores it then. Input that came before
- * the target asked for it waits for what was sent before: the target would read it only then, too.
- */
-export async function readInput(connection: Connection, frames: readonly Frame[]): Promise<Input | undefined> {
-  const { copyIn, answers } = connection
-  if (copyIn.operation === undefined && !answers.quiet) await Promise.race([copyIn.opened(), connection.caughtUp()])
+/** What the client sends into a COPY; undefined when the target takes none, which ignores it then. */
+export function readInput(connection: Connection, frames: readonly Frame[]): Input | undefined {
+  const { copyIn } = connection
   const feeds = copyIn.operation
   if (feeds === undefined) return undefined
   const last = frames.some(isEnd)

@@ -82,43 +82,51 @@ function maskField(field: Buffer, form: CopyForm, masker: Masker): Buffer | unde
 /** PostgreSQL writes no other escapes than these. */
 function textValue(field: Buffer): Buffer {
   if (!field.includes(BACKSLASH)) return field
-  const value: number[] = []
+  const value = Buffer.allocUnsafe(field.length)
+  let end = 0
   for (let at = 0; at < field.length; at++) {
     const byte = field[at]!
-    if (byte !== BACKSLASH || at + 1 === field.length) value.push(byte)
-    else value.push(ESCAPES.get(field[++at]!) ?? field[at]!)
+    if (byte !== BACKSLASH || at + 1 === field.length) value[end++] = byte
+    else value[end++] = ESCAPES.get(field[++at]!) ?? field[at]!
   }
-  return Buffer.from(value)
+  return value.subarray(0, end)
 }
 
 function csvValue(field: Buffer, form: CopyForm): Buffer {
   const [, quote, escape] = csvBytes(form)
   if (field[0] !== quote) return field
-  const value: number[] = []
+  const value = Buffer.allocUnsafe(field.length)
+  let end = 0
   for (let at = 1; at < field.length; at++) {
     const byte = field[at]!
     const next = field[at + 1]
-    if (byte === escape && (next === quote || next === escape)) value.push(field[++at]!)
-    else if (byte !== quote) value.push(byte)
+    if (byte === escape && (next === quote || next === escape)) value[end++] = field[++at]!
+    else if (byte !== quote) value[end++] = byte
   }
-  return Buffer.from(value)
+  return value.subarray(0, end)
 }
 
 function asText(value: Uint8Array, delimiter: number): Buffer {
-  const field: number[] = []
+  const field = Buffer.allocUnsafe(2 * value.length)
+  let end = 0
   for (const byte of value) {
     const letter = LETTERS.get(byte)
-    if (letter !== undefined) field.push(BACKSLASH, letter)
-    else if (byte === BACKSLASH || byte === delimiter) field.push(BACKSLASH, byte)
-    else field.push(byte)
+    if (letter !== undefined || byte === BACKSLASH || byte === delimiter) field[end++] = BACKSLASH
+    field[end++] = letter ?? byte
   }
-  return Buffer.from(field)
+  return field.subarray(0, end)
 }
 
 /** Always in quotes: the stars may be what separates fields. */
 function asCsv(value: Uint8Array, form: CopyForm): Buffer {
   const [, quote, escape] = csvBytes(form)
-  const field = [quote]
-  for (const byte of value) field.push(...(byte === quote || byte === escape ? [escape, byte] : [byte]))
-  return Buffer.from([...field, quote])
+  const field = Buffer.allocUnsafe(2 * value.length + 2)
+  let end = 0
+  field[end++] = quote
+  for (const byte of value) {
+    if (byte === quote || byte === escape) field[end++] = escape
+    field[end++] = byte
+  }
+  field[end++] = quote
+  return field.subarray(0, end)
 }

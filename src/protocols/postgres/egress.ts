@@ -21,6 +21,8 @@ export type Egress = {
   readonly classesOf: ClassesOf
   /** True when texts may show what is hidden from the session: triggers, constraints and cascades put values there. */
   readonly withholdsTexts: boolean
+  /** True when anything is hidden: a notification comes from another session, whatever this one is doing. */
+  readonly withholdsPayloads: boolean
 }
 
 /** Messages that carry nothing from the target's data. */
@@ -95,7 +97,7 @@ export class AnswerPart implements Part {
       case 'NoticeResponse':
         return encodeNoticeResponse(maskTexts(decodeErrorFields(frame), this.#egress, masker))
       case 'NotificationResponse':
-        return this.#egress.withholdsTexts ? withoutPayload(frame) : maskWhole(frame, masker)
+        return this.#egress.withholdsPayloads ? withoutPayload(frame) : maskWhole(frame, masker)
       case 'ParameterStatus':
       case 'CommandComplete':
         return maskWhole(frame, masker)

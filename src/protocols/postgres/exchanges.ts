@@ -109,6 +109,8 @@ export class PostgresExchange implements Exchange {
     const messages = this.#withSync()
     if (this.#making.sense?.controlsTransaction) connection.transactionMayChange = true
     if (portal) portal.started = true
+    if (this.#mayAskForInput) connection.copyIn.expect(this.#copies('in').length)
+    connection.changeNames(this.#making.sense?.nameChanges ?? [])
     for (const message of messages) {
       if (message.sent)
         connection.answers.expect(this.#inbox.expectation(message.sent, this.#watch(message), message.hidden))
@@ -122,11 +124,13 @@ export class PostgresExchange implements Exchange {
 
   /**
    * A Sync that is there already goes with the one operation of its batch: one write, one answer, one record. An error at
-   * a Sync is of any operation before it, so where there were several it goes alone.
+   * a Sync is of any operation before it, so where there were several it goes alone. Behind a COPY that asks for input
+   * it waits until that is decided.
    */
   #withSync(): readonly Outgoing[] {
     const { operation, style, messages } = this.#making
-    const alone = operation?.stage === 'execute' && this.#connection.unsettled.operations === 0
+    const first = operation?.stage === 'execute' && this.#connection.unsettled.operations === 0
+    const alone = first && !this.#mayAskForInput
     const sync = style === 'extended' && alone ? this.#connection.takeSync() : undefined
     return sync ? [...messages, { bytes: sync.bytes, sent: 'Sync' }] : messages
   }
@@ -193,6 +197,8 @@ export class PostgresExchange implements Exchange {
       },
       done: (result) => {
         message.done?.(result)
+        if (this.#mayAskForInput && (message.sent === 'Query' || message.sent === 'Execute'))
+          this.#connection.copyIn.over()
         if (message.sent === 'Execute' && result === 'skipped' && portal) portal.started = false
       },
     }
@@ -217,6 +223,10 @@ export class PostgresExchange implements Exchange {
     return (this.#making.sense?.copies ?? []).filter((copy) => copy.direction === direction)
   }
 
+  get #mayAskForInput(): boolean {
+    return this.#making.sense?.copies.some(({ direction }) => direction === 'in') ?? false
+  }
+
   /** Follows the target into copy-in mode and out of it. */
   #noteInput({ type }: Frame): void {
     const { copyIn } = this.#connection
@@ -224,15 +234,7 @@ export class PostgresExchange implements Exchange {
     if (type !== BACKEND.CopyInResponse) return
     if (this.#fed++ >= this.#copies('in').length)
       throw new Fault('protocol', 'the target asked for input that nobody has')
-    if (this.#making.style === 'extended') this.#reopenBatch()
     copyIn.open(this.operation!)
-  }
-
-  /** A Sync that was sent behind it has ended no batch: the target has ignored it. */
-  #reopenBatch(): void {
-    const { unsettled } = this.#connection
-    unsettled.messages ||= 1
-    unsettled.operations ||= 1
   }
 }
 

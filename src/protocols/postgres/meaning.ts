@@ -11,8 +11,8 @@ const SETTINGS: ReadonlySet<string> = new Set(['DateStyle', 'IntervalStyle', 'Ti
 export class Meaning {
   /** Schemas unqualified names are searched in; undefined once a statement has changed that. */
   searchPath: readonly string[] | undefined
-  /** The texts that changed the search path, in order. */
-  #pathChanges: readonly string[] = []
+  /** A digest of the texts that changed the search path, in order: there may be any number of them. */
+  #pathChanges = ''
   /** As the target last reported them; and as JSON. */
   readonly #settings = new Map<string, string>()
   #reported = '[]'
@@ -30,7 +30,7 @@ export class Meaning {
   follow({ text, usedTexts, changesSearchPath }: Understood): void {
     if (!changesSearchPath) return
     this.searchPath = undefined
-    this.#pathChanges = [...this.#pathChanges, [text, ...usedTexts].join('\n')]
+    this.#pathChanges = hash('sha256', [this.#pathChanges, text, ...usedTexts].join('\n'))
   }
 
   /**
@@ -41,8 +41,8 @@ export class Meaning {
     if (answered) this.#onTheirWay = []
     const before = this.#onTheirWay
     if (stage === 'execute' && mayChangeSettings) this.#onTheirWay = [...before, text]
-    const paths = this.#settings.has('search_path') ? [] : this.#pathChanges
-    return before.length + paths.length === 0 ? this.#reported : this.#reported + JSON.stringify([before, paths])
+    const paths = this.#settings.has('search_path') ? '' : this.#pathChanges
+    return before.length === 0 && paths === '' ? this.#reported : this.#reported + JSON.stringify([before, paths])
   }
 }
 

@@ -66,8 +66,6 @@ function ownObjection(
 
 function followed(connection: Connection, understood: Understood): Understood {
   connection.meaning.follow(understood)
-  const { nameChanges } = understood
-  if (nameChanges.length > 0) connection.nameChanges = [...connection.nameChanges, ...nameChanges]
   return understood
 }
 

@@ -66,7 +66,7 @@ export class Reading implements Source<Exchange | Input> {
   #nextEvent(): Soon<Event | undefined> {
     const again = this.#again
     this.#again = undefined
-    return again ?? this.#connection.next()
+    return again ?? soon(this.#connection.copyIn.certain(), () => this.#connection.next())
   }
 
   /** The exchange that a message completes, if it does. */
