@@ -21,18 +21,9 @@ const NOTICE_EVERY_MS = 15_000
 /** Objections first: what cannot be read, or what no rule may allow, never reaches policy. */
 export function decide(session: Session, operation: Operation): Decision {
   const policy = session.core.policy()
-  const objection = operation.objection ?? tooMuch(operation) ?? unknownAction(operation) ?? expired(session)
+  const objection = operation.objection ?? unknownAction(operation) ?? expired(session)
   if (objection) return { verdict: 'deny', rules: [], policy: policy.hash, refusal: objection }
   return policy.decide(session.opening.identity, operation)
-}
-
-/** Each touch is a question to policy, and everybody else waits meanwhile. */
-const MOST_TOUCHES = 2_000
-
-function tooMuch({ touches }: Operation): Refusal | undefined {
-  if (touches.length <= MOST_TOUCHES) return undefined
-  const message = `This would touch ${touches.length} things; at most ${MOST_TOUCHES} are decided on at once.`
-  return refuse('too_large', message, [{ do: 'change', hint: 'Send it in smaller statements.' }])
 }
 
 function unknownAction(operation: Operation): Refusal | undefined {
