@@ -1,5 +1,8 @@
 import type { Frame } from './frames.ts'
 import type { Expectation, Result } from './answers.ts'
+import { BACKEND } from './message-types.ts'
+
+const DESCRIBES: ReadonlySet<number> = new Set([BACKEND.RowDescription, BACKEND.NoData])
 
 /**
  * The answer to one exchange while it comes in: frames gather here, and are taken out in batches by whoever replies to
@@ -19,14 +22,17 @@ export class Inbox {
     this.#frames = [...received]
   }
 
-  /** An expectation whose frames come here; `also` is told too. `hidden`: the client did not ask for it. */
+  /**
+   * An expectation whose frames come here; `also` is told too. `hidden`: the client did not ask for the description, but
+   * an error in its place is the answer to what it asked.
+   */
   expectation(sent: Expectation['sent'], also: Partial<Expectation> = {}, hidden = false): Expectation {
     this.#open++
     return {
       sent,
       frame: (frame) => {
         also.frame?.(frame)
-        if (!hidden) this.put(frame)
+        if (!hidden || !DESCRIBES.has(frame.type)) this.put(frame)
       },
       done: (result: Result) => {
         also.done?.(result)

@@ -36,8 +36,15 @@ describe('planRow', () => {
   it('passes rows in which nothing is to be done', () => {
     const fields = [{ table: CUSTOMERS, column: 1 }, {}]
     assert.equal(plan(hiding, ...fields).passes, true)
-    const row = Buffer.from('not even a row')
+    const row = dataRow('1', null)
     assert.equal(maskDataRow(asFrame(row), plan(hiding, ...fields), hiding), row)
+  })
+
+  it('passes nothing that is no row of these columns', () => {
+    const fields = [{ table: CUSTOMERS, column: 1 }, {}]
+    const left = Buffer.concat([dataRow('1', null), Buffer.of(0)])
+    for (const row of [dataRow('1'), dataRow('1', '2', '3'), dataRow('1', '2').subarray(0, -1), left])
+      assert.throws(() => maskDataRow(asFrame(row), plan(hiding, ...fields), hiding), { code: 'protocol' })
   })
 
   it('has work with a hidden column, an unknown origin, and text to search', () => {

@@ -57,9 +57,9 @@ function isHidden(field: RowField, classesOf: ClassesOf, masker: Masker): boolea
  */
 export function maskDataRow(frame: Frame, plan: RowPlan, masker: Masker): Buffer {
   const { bytes } = frame
-  if (plan.passes) return bytes
   if (bytes.length < 7 || bytes.readUInt16BE(5) !== plan.columns.length)
     throw malformed(`it has not the ${plan.columns.length} columns described`)
+  if (plan.passes) return checked(bytes, plan.columns.length)
   const pieces: Buffer[] = []
   let kept = 0
   let at = 7
@@ -75,6 +75,14 @@ export function maskDataRow(frame: Frame, plan: RowPlan, masker: Masker): Buffer
   }
   if (at !== bytes.length) throw malformed('bytes are left over')
   return kept === 0 ? bytes : assemble([...pieces, bytes.subarray(kept)])
+}
+
+/** The row, once its values fill it exactly. */
+function checked(bytes: Buffer, columns: number): Buffer {
+  let at = 7
+  for (let left = columns; left > 0; left--) at += 4 + Math.max(valueLength(bytes, at), 0)
+  if (at !== bytes.length) throw malformed('bytes are left over')
+  return bytes
 }
 
 /** The length that stands at `at`; -1 for NULL. */

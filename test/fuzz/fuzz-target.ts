@@ -1,0 +1,92 @@
+import { once } from 'node:events'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { frame, ready, str, u32 } from '../frames-builder.ts'
+import type { AnswerBook } from './answer-book.ts'
+import { HonestSession } from './honest-session.ts'
+import type { Account, Ledger } from './ledger.ts'
+
+/** What one connection to the target says instead of what an honest target would; undefined ends the connection. */
+export type Spoil = (honest: readonly Buffer[]) => readonly Buffer[] | undefined
+
+export type FuzzTargetOptions = {
+  readonly book: AnswerBook
+  readonly ledger: Ledger
+  /** Made for each connection; without it the target is honest. */
+  readonly spoil?: (account: Account | undefined) => Spoil
+  /** The whole of the start, up to ReadyForQuery. */
+  readonly start?: () => readonly Buffer[]
+}
+
+export interface FuzzTarget extends AsyncDisposable {
+  readonly port: number
+}
+
+/** No client may ever see these. */
+export const CANCEL_KEY = 'BACKEND-KEY-HUSH'
+const START = [
+  frame('R', u32(0)),
+  frame('S', str('server_version'), str('18.0')),
+  frame('S', str('client_encoding'), str('UTF8')),
+  frame('S', str('TimeZone'), str('UTC')),
+  frame('K', u32(4711), Buffer.from(CANCEL_KEY)),
+  ready('I'),
+]
+
+/** A target that lets everybody in, answers, and tells the ledger of every message it got. */
+export async function startFuzzTarget(options: FuzzTargetOptions): Promise<FuzzTarget> {
+  const sockets = new Set<Socket>()
+  const server = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket)
+    socket.on('error', () => undefined).on('close', () => sockets.delete(socket))
+    serve(socket, options)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+function serve(socket: Socket, options: FuzzTargetOptions): void {
+  let left: Buffer = Buffer.alloc(0)
+  let take: ((message: Buffer) => readonly Buffer[] | undefined) | undefined
+  socket.on('data', (chunk: Buffer) => {
+    left = left.length === 0 ? chunk : Buffer.concat([left, chunk])
+    const answer: Buffer[] = []
+    let at = 0
+    for (;;) {
+      const header = take ? 1 : 0
+      const length = left.length - at < header + 4 ? Infinity : header + left.readUInt32BE(at + header)
+      if (left.length - at < length) break
+      const message = left.subarray(at, (at += length))
+      if (take) {
+        const said = take(message)
+        if (!said) return void socket.resetAndDestroy()
+        answer.push(...said)
+      } else if (message.readUInt32BE(4) === 196_608) {
+        take = begin(message, options)
+        answer.push(...(options.start?.() ?? START))
+      } else return void socket.end()
+    }
+    left = left.subarray(at)
+    if (answer.length > 0) socket.write(Buffer.concat(answer))
+  })
+}
+
+function begin(packet: Buffer, { ledger, book, spoil }: FuzzTargetOptions): (message: Buffer) => readonly Buffer[] | undefined {
+  const words = packet.toString('utf8', 8).split('\0')
+  const account = ledger.ofTarget(words[words.indexOf('application_name') + 1]!)
+  if (!account) ledger.problems.push('the target was connected to before the session was recorded')
+  const honest = new HonestSession(book)
+  const spoiling = spoil?.(account)
+  return (message) => {
+    const turn = honest.take(message)
+    account?.targetGot(message, spoiling ? undefined : turn)
+    return spoiling ? spoiling(turn.answer) : turn.answer
+  }
+}

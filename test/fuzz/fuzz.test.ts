@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { describe, it, type TestContext } from 'node:test'
+import { Worker } from 'node:worker_threads'
+import type { Outcome } from './campaign.ts'
+import { readRun, type Run } from './run.ts'
+
+/** Bytes that the process may have gained over a run. */
+const MAY_GROW = 64 << 20
+
+async function start(file: string, run: Run): Promise<Outcome> {
+  const worker = new Worker(new URL(file, import.meta.url), { workerData: run })
+  const [outcome] = (await once(worker, 'message')) as [Outcome]
+  await worker.terminate()
+  return outcome
+}
+
+async function fuzz(context: TestContext, file: string, frames: number): Promise<void> {
+  const run = readRun(frames)
+  const outcome = await start(file, run)
+  const heap = Math.round(outcome.heapGrowth / (1 << 20))
+  context.diagnostic(`seed ${run.seed}: ${outcome.frames} messages in ${outcome.lives} connections, heap ${heap} MiB`)
+  assert.deepEqual(outcome.thrown, [])
+  assert.deepEqual(outcome.problems, [])
+  assert.equal(outcome.closed, outcome.opened)
+  assert.equal(outcome.revoked, outcome.opened)
+  assert.equal(outcome.lent, 0)
+  assert.ok(outcome.heapGrowth < MAY_GROW, `the heap grew by ${heap} MiB`)
+}
+
+describe('both sides of the wire, fuzzed', { concurrency: true }, () => {
+  it('lets no client crash or hang it, reach the target with anything unrecorded, or see a secret', (context) =>
+    fuzz(context, './client-side.ts', 500_000))
+
+  it('lets no target crash or hang it, reach the client with what does not fit, or show a secret', (context) =>
+    fuzz(context, './target-side.ts', 500_000))
+})
