@@ -14,7 +14,7 @@ export type FuzzTargetOptions = {
   /** Made for each connection; without it the target is honest. */
   readonly spoil?: (account: Account | undefined) => Spoil
   /** The whole of the start, up to ReadyForQuery. */
-  readonly start?: () => readonly Buffer[]
+  readonly start?: (account: Account | undefined) => readonly Buffer[]
 }
 
 export interface FuzzTarget extends AsyncDisposable {
@@ -54,7 +54,7 @@ export async function startFuzzTarget(options: FuzzTargetOptions): Promise<FuzzT
 
 function serve(socket: Socket, options: FuzzTargetOptions): void {
   let left: Buffer = Buffer.alloc(0)
-  let take: ((message: Buffer) => readonly Buffer[] | undefined) | undefined
+  let take: Take | undefined
   socket.on('data', (chunk: Buffer) => {
     left = left.length === 0 ? chunk : Buffer.concat([left, chunk])
     const answer: Buffer[] = []
@@ -69,8 +69,9 @@ function serve(socket: Socket, options: FuzzTargetOptions): void {
         if (!said) return void socket.resetAndDestroy()
         answer.push(...said)
       } else if (message.readUInt32BE(4) === 196_608) {
-        take = begin(message, options)
-        answer.push(...(options.start?.() ?? START))
+        const account = accountOf(message, options.ledger)
+        take = begin(account, options)
+        answer.push(...(options.start?.(account) ?? START))
       } else return void socket.end()
     }
     left = left.subarray(at)
@@ -78,10 +79,17 @@ function serve(socket: Socket, options: FuzzTargetOptions): void {
   })
 }
 
-function begin(packet: Buffer, { ledger, book, spoil }: FuzzTargetOptions): (message: Buffer) => readonly Buffer[] | undefined {
+/** By the application's name in the startup message, where the gateway puts the session. */
+function accountOf(packet: Buffer, ledger: Ledger): Account | undefined {
   const words = packet.toString('utf8', 8).split('\0')
   const account = ledger.ofTarget(words[words.indexOf('application_name') + 1]!)
   if (!account) ledger.problems.push('the target was connected to before the session was recorded')
+  return account
+}
+
+type Take = (message: Buffer) => readonly Buffer[] | undefined
+
+function begin(account: Account | undefined, { book, spoil }: FuzzTargetOptions): Take {
   const honest = new HonestSession(book)
   const spoiling = spoil?.(account)
   return (message) => {

@@ -25,6 +25,7 @@ async function fuzz(context: TestContext, file: string, frames: number): Promise
   assert.equal(outcome.closed, outcome.opened)
   assert.equal(outcome.revoked, outcome.opened)
   assert.equal(outcome.lent, 0)
+  assert.ok(run.life !== undefined || outcome.opened > outcome.lives / 4, `${outcome.opened} sessions were opened`)
   assert.ok(outcome.heapGrowth < MAY_GROW, `the heap grew by ${heap} MiB`)
 }
 
@@ -34,4 +35,7 @@ describe('both sides of the wire, fuzzed', { concurrency: true }, () => {
 
   it('lets no target crash or hang it, reach the client with what does not fit, or show a secret', (context) =>
     fuzz(context, './target-side.ts', 500_000))
+
+  it('lets nobody crash or hang it who has not signed in, and no target while it starts', (context) =>
+    fuzz(context, './start-side.ts', 10_000))
 })

@@ -16,7 +16,7 @@ export type Run = {
 
 const SEED = 20_260_101
 /** Lives of clients at the same time. */
-const AT_ONCE = 24
+const AT_ONCE = 40
 
 export function readRun(frames: number): Run {
   const { SEED: seed, FRAMES: wanted, MINUTES: minutes, LIFE: life } = process.env

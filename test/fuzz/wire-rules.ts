@@ -45,7 +45,8 @@ const BACKEND: Readonly<Record<string, string>> = {
 /** What a gateway may send to a target: never COPY data, never a function call. */
 const TO_TARGET = 'QPBDCEHSX'
 
-type Place = { readonly bytes: Buffer; at: number; readonly strict: boolean }
+/** `counts`: of the lists read so far. */
+type Place = { readonly bytes: Buffer; at: number; readonly strict: boolean; readonly counts: number[] }
 
 /** `frame` is whole, header included. */
 export function frontendProblem(frame: Buffer): string | undefined {
@@ -65,8 +66,8 @@ function problem(frame: Buffer, shapes: Readonly<Record<string, string>>, strict
   const shape = shapes[String.fromCharCode(frame[0]!)]
   if (shape === undefined) return `there is no message ${describe(frame)}`
   if (frame.readUInt32BE(1) !== frame.length - 1) return `its length is wrong: ${describe(frame)}`
-  const place = { bytes: frame, at: 5, strict }
-  const fits = read(place, shape) && place.at === frame.length
+  const place = { bytes: frame, at: 5, strict, counts: [] }
+  const fits = read(place, shape) && place.at === frame.length && (shape !== FRONTEND.B || hasFormats(place))
   return fits ? undefined : `malformed ${describe(frame)}`
 }
 
@@ -90,8 +91,14 @@ function read(place: Place, shape: string): boolean {
 function readList(place: Place, item: string): boolean {
   const count = readNumber(place, 2)
   if (count === undefined) return false
+  place.counts.push(count)
   for (let number = 0; number < count; number++) if (!read(place, item)) return false
   return true
+}
+
+/** Of the parameters of a Bind: no format code, one for all, or one for each. */
+function hasFormats({ counts: [formats, parameters] }: Place): boolean {
+  return formats! < 2 || formats === parameters
 }
 
 function readField(place: Place, kind: string): boolean {
