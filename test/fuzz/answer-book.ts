@@ -75,7 +75,12 @@ function answered(bytes: Buffer, asked: readonly Asked[]): Asked[] {
   if (!head || ASYNCHRONOUS.includes(letter)) return [...asked]
   if (letter !== 'Z') head.into?.push(bytes)
   if (letter === 'E' && head.letter !== 'Q')
-    return asked.slice(Math.max(0, asked.findIndex((one) => one.letter === 'S')))
+    return asked.slice(
+      Math.max(
+        0,
+        asked.findIndex((one) => one.letter === 'S'),
+      ),
+    )
   return ENDS[head.letter]!.includes(letter) ? others : [...asked]
 }
 

@@ -32,6 +32,9 @@ export async function campaign({ live, target: moods }: Campaign): Promise<void>
   const run = workerData as Run
   const ledger = new Ledger()
   await using reader = startSqlReader()
+  // A worker that is still starting would make the first lives other than they are when played again.
+  reader.learn('none', { version: '1', relations: [], functions: [], operators: [] })
+  await reader.read({ text: 'SELECT 1', target: 'none', searchPath: [], hidden: [] })
   await using target = await startFuzzTarget({ book: answerBook(loadSessions()), ledger, ...moods })
   await using scene = await startFuzzScene({ reader, ledger, targetPort: target.port })
   const ran = await runLives(run, (seed) => live(scene.port, ledger, random(seed)))
@@ -45,6 +48,7 @@ export async function campaign({ live, target: moods }: Campaign): Promise<void>
     revoked: ledger.count('lease.revoked'),
     lent: scene.lent.size,
   }
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has none
   parentPort!.postMessage(outcome)
 }
 

@@ -93,7 +93,8 @@ const conninfo = (port: number): string =>
 async function talkNodePostgres(port: number): Promise<void> {
   const login = { host: '127.0.0.1', port, user: 'visitor', password: 'visitor', database: 'postgres' }
   for (const binary of [false, true]) {
-    const client = new Client({ ...login, binary })
+    // `binary` is an option of pg that its types do not have: results in binary.
+    const client = new Client(Object.assign({ ...login }, { binary }))
     await client.connect()
     const ask = (text: string, values?: readonly unknown[], name?: string): Promise<unknown> =>
       client.query({ text, values: values && [...values], name }).catch(() => undefined)

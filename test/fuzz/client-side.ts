@@ -6,7 +6,7 @@ import { campaign } from './campaign.ts'
 import { Heard } from './heard.ts'
 import type { Ledger } from './ledger.ts'
 import { chunks } from './mutate.ts'
-import { random, type Random } from './random.ts'
+import type { Random } from './random.ts'
 import type { Lived } from './run.ts'
 import { PATIENCE, SECRETS } from './fuzz-scene.ts'
 
@@ -34,7 +34,11 @@ async function live(port: number, ledger: Ledger, random: Random): Promise<Lived
 }
 
 /** `stuck`: the other side waits for the rest of a message that never comes. */
-async function say(client: FuzzClient, frames: readonly Buffer[], random: Random): Promise<{ frames: number; stuck: boolean }> {
+async function say(
+  client: FuzzClient,
+  frames: readonly Buffer[],
+  random: Random,
+): Promise<{ frames: number; stuck: boolean }> {
   const bytes = Buffer.concat(frames)
   const { frames: seen, good, left } = cut(bytes)
   for (const frame of seen) client.announce(frame)

@@ -15,7 +15,22 @@ export type Seeds = {
 const SYNC = whole('S')
 const TERMINATE = whole('X')
 const LONG = 'x'.repeat(63)
-const NAMES = ['', '', 'a', 'p', 's', 'c', 'u', 'named', LONG, `${LONG}y`, `${LONG}z`, 'é', 'sallyport_own', 'sallyport_refused']
+const NAMES = [
+  '',
+  '',
+  'a',
+  'p',
+  's',
+  'c',
+  'u',
+  'named',
+  LONG,
+  `${LONG}y`,
+  `${LONG}z`,
+  'é',
+  'sallyport_own',
+  'sallyport_refused',
+]
 const TEXTS = [
   '',
   ';',
@@ -62,7 +77,9 @@ export function seedsOf(captured: readonly Captured[]): Seeds {
     frames.filter(({ from, bytes }) => from === 'client' && letterOf(bytes) !== 'X').map(({ bytes }) => bytes),
   )
   const frames = [...sessions.flat(), ...ODD_FRAMES]
-  const known = frames.flatMap((frame) => ({ Q: [0], P: [1] })[letterOf(frame)]?.map((at) => stringsOf(frame)[at]!) ?? [])
+  const known = frames.flatMap(
+    (frame) => ({ Q: [0], P: [1] })[letterOf(frame)]?.map((at) => stringsOf(frame)[at]!) ?? [],
+  )
   return { sessions, frames, texts: [...new Set([...known, ...TEXTS])] }
 }
 

@@ -54,23 +54,29 @@ export async function connectFuzz(
 }
 
 function attend(socket: Socket, account: Account, heard: Heard): FuzzClient {
-  let wake: (() => void) | undefined
-  let over = false
+  const state = { over: false, wake: (): void => undefined }
   socket.on('data', (chunk: Buffer) => {
     heard.take(chunk)
-    wake?.()
+    state.wake()
   })
   socket.on('end', () => heard.ended())
   socket.on('close', () => {
-    over = true
-    wake?.()
+    state.over = true
+    state.wake()
   })
-  const until = async (is: () => boolean, patienceMs: number): Promise<boolean> => {
+  const until = (is: () => boolean, patienceMs: number): Promise<boolean> => {
+    const { promise, resolve } = Promise.withResolvers<boolean>()
     let left = patienceMs / TICK_MS
-    const timer = setInterval(() => --left <= 0 && wake?.(), TICK_MS)
-    while (!is() && !over && left > 0) await new Promise<void>((resolve) => (wake = resolve))
-    clearInterval(timer)
-    return is() || over
+    const look = (): void => {
+      if (is() || state.over || left <= 0) resolve(is() || state.over)
+    }
+    const timer = setInterval(() => {
+      left--
+      look()
+    }, TICK_MS)
+    state.wake = look
+    look()
+    return promise.finally(() => clearInterval(timer))
   }
   const announce = (frame: Buffer): void => {
     account.clientSends(frame)
@@ -81,7 +87,7 @@ function attend(socket: Socket, account: Account, heard: Heard): FuzzClient {
     account,
     heard,
     get over() {
-      return over
+      return state.over
     },
     announce,
     write: (bytes) => void (socket.writable && socket.write(bytes)),
@@ -92,7 +98,7 @@ function attend(socket: Socket, account: Account, heard: Heard): FuzzClient {
       if (socket.writable) socket.write(Buffer.concat([SYNC, ASK]))
       const came = await until(() => heard.marks >= wanted, patienceMs)
       if (!came) heard.problems.push('the connection is open and answers nothing')
-      return came && !over
+      return came && !state.over
     },
   }
 }

@@ -43,7 +43,7 @@ const LEASE_PASSWORD = 'LEASE-PASSWORD-HUSH'
 /** Hidden values that captured rows and errors have, and the gateway's own. */
 export const SECRETS = ['ada@example.com', 'bob@example.com', 'eve@example.com', 'HUSH-', CANCEL_KEY, LEASE_PASSWORD]
 /** In ms. Longer than the gateway itself waits for anything: who waits for so long hangs. */
-export const PATIENCE = 30_000
+export const PATIENCE = 60_000
 
 const AGENT: Identity = {
   kind: 'Agent',

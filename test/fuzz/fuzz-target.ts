@@ -21,7 +21,9 @@ export interface FuzzTarget extends AsyncDisposable {
   readonly port: number
 }
 
-/** No client may ever see these. */
+/** Version 3.0; a request to cancel has another number there, and gets no answer. */
+const PROTOCOL = 3 << 16
+/** No client may ever see it. */
 export const CANCEL_KEY = 'BACKEND-KEY-HUSH'
 const START = [
   frame('R', u32(0)),
@@ -55,28 +57,32 @@ export async function startFuzzTarget(options: FuzzTargetOptions): Promise<FuzzT
 function serve(socket: Socket, options: FuzzTargetOptions): void {
   let left: Buffer = Buffer.alloc(0)
   let take: Take | undefined
+  const open = (packet: Buffer): readonly Buffer[] | undefined => {
+    if (packet.readUInt32BE(4) !== PROTOCOL) return undefined
+    const account = accountOf(packet, options.ledger)
+    take = begin(account, options)
+    return options.start?.(account) ?? START
+  }
   socket.on('data', (chunk: Buffer) => {
-    left = left.length === 0 ? chunk : Buffer.concat([left, chunk])
+    left = Buffer.concat([left, chunk])
     const answer: Buffer[] = []
-    let at = 0
-    for (;;) {
-      const header = take ? 1 : 0
-      const length = left.length - at < header + 4 ? Infinity : header + left.readUInt32BE(at + header)
-      if (left.length - at < length) break
-      const message = left.subarray(at, (at += length))
-      if (take) {
-        const said = take(message)
-        if (!said) return void socket.resetAndDestroy()
-        answer.push(...said)
-      } else if (message.readUInt32BE(4) === 196_608) {
-        const account = accountOf(message, options.ledger)
-        take = begin(account, options)
-        answer.push(...(options.start?.(account) ?? START))
-      } else return void socket.end()
+    for (let size = nextSize(left, take); size <= left.length; size = nextSize(left, take)) {
+      const said = (take ?? open)(left.subarray(0, size))
+      if (!said) {
+        socket.resetAndDestroy()
+        return
+      }
+      answer.push(...said)
+      left = left.subarray(size)
     }
-    left = left.subarray(at)
     if (answer.length > 0) socket.write(Buffer.concat(answer))
   })
+}
+
+/** Of the message that begins here, with its type, which the first one does not have; Infinity while that is not known. */
+function nextSize(bytes: Buffer, take: Take | undefined): number {
+  const type = take ? 1 : 0
+  return bytes.length < type + 4 ? Infinity : type + bytes.readUInt32BE(type)
 }
 
 /** By the application's name in the startup message, where the gateway puts the session. */

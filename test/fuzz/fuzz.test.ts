@@ -15,7 +15,8 @@ async function start(file: string, run: Run): Promise<Outcome> {
   return outcome
 }
 
-async function fuzz(context: TestContext, file: string, frames: number): Promise<void> {
+/** `share`: of the connections, how many at least have to get a session. */
+async function fuzz(context: TestContext, file: string, frames: number, share: number): Promise<void> {
   const run = readRun(frames)
   const outcome = await start(file, run)
   const heap = Math.round(outcome.heapGrowth / (1 << 20))
@@ -25,17 +26,17 @@ async function fuzz(context: TestContext, file: string, frames: number): Promise
   assert.equal(outcome.closed, outcome.opened)
   assert.equal(outcome.revoked, outcome.opened)
   assert.equal(outcome.lent, 0)
-  assert.ok(run.life !== undefined || outcome.opened > outcome.lives / 4, `${outcome.opened} sessions were opened`)
+  assert.ok(run.life !== undefined || outcome.opened > outcome.lives * share, `${outcome.opened} sessions were opened`)
   assert.ok(outcome.heapGrowth < MAY_GROW, `the heap grew by ${heap} MiB`)
 }
 
 describe('both sides of the wire, fuzzed', { concurrency: true }, () => {
   it('lets no client crash or hang it, reach the target with anything unrecorded, or see a secret', (context) =>
-    fuzz(context, './client-side.ts', 500_000))
+    fuzz(context, './client-side.ts', 500_000, 0.8))
 
   it('lets no target crash or hang it, reach the client with what does not fit, or show a secret', (context) =>
-    fuzz(context, './target-side.ts', 500_000))
+    fuzz(context, './target-side.ts', 500_000, 0.8))
 
   it('lets nobody crash or hang it who has not signed in, and no target while it starts', (context) =>
-    fuzz(context, './start-side.ts', 10_000))
+    fuzz(context, './start-side.ts', 10_000, 0.05))
 })

@@ -3,7 +3,16 @@ import { backendProblem } from './wire-rules.ts'
 
 const ASYNCHRONOUS = 'NAS'
 /** What may answer a message, and of that what is the last; an ErrorResponse is everywhere else. */
-const WITHIN: Readonly<Record<string, string>> = { P: '1', B: '2', C: '3', D: 'tTn', E: 'DCIs', Q: 'TDCIZ', S: 'Z', F: 'Z' }
+const WITHIN: Readonly<Record<string, string>> = {
+  P: '1',
+  B: '2',
+  C: '3',
+  D: 'tTn',
+  E: 'DCIs',
+  Q: 'TDCIZ',
+  S: 'Z',
+  F: 'Z',
+}
 const ENDS: Readonly<Record<string, string>> = { P: '1', B: '2', C: '3', D: 'Tn', E: 'CIs', Q: 'Z', S: 'Z', F: 'Z' }
 
 /**

@@ -12,7 +12,14 @@ export type Turn = {
 export const MARK = `SELECT 'mark'`
 export const MARK_TAG = 'MARK'
 
-type Portal = { readonly text: string; readonly key: string; started: boolean; rest?: readonly Buffer[] }
+/** `made`: of a cursor, the text that declared it. */
+type Portal = {
+  readonly text: string
+  readonly key: string
+  readonly made?: string
+  started: boolean
+  rest?: readonly Buffer[]
+}
 
 const PARSED = frame('1')
 const BOUND = frame('2')
@@ -123,7 +130,7 @@ export class HonestSession {
     const portal = this.#portals.get(name)
     if (!portal) return { answer: [fails('34000', 'no such portal')] }
     if (isBlank(portal.text)) return { answer: [EMPTY] }
-    const ran = portal.started ? undefined : portal.text
+    const ran = portal.started ? undefined : (portal.made ?? portal.text)
     const all = portal.rest ?? (portal.started ? [done('SELECT 0')] : this.#answersTo(portal.text, portal.key).rows)
     portal.started = true
     if (this.#aborted(portal.text)) return { answer: [fails('25P02', 'current transaction is aborted')], ran }
@@ -146,7 +153,7 @@ export class HonestSession {
       if (/^\s*(?:rollback(?!\s+to\b)|commit|abort|end)\b/i.test(part)) this.#status = 'I'
       if (/^\s*rollback\s+to\b/i.test(part) && this.#status === 'E') this.#status = 'T'
       const cursor = /^\s*declare\s+(\w+)\s.*?\bfor\s+(.*)$/is.exec(part)
-      if (cursor) this.#portals.set(cursor[1]!, { text: cursor[2]!, key: cursor[2]!, started: false })
+      if (cursor) this.#portals.set(cursor[1]!, { text: cursor[2]!, key: cursor[2]!, made: text, started: false })
     }
   }
 

@@ -13,7 +13,26 @@ import { readRun } from './run.ts'
 
 const { seed, frames: wanted } = readRun(100_000)
 
-const PIECES = ['/', '//', '.', '..', '%2e', '%2F', '%00', '%', '%e2%80%a5', 'a', 'é', '\\', ';', '?', '&', '=', '[]', '+']
+const PIECES = [
+  '/',
+  '//',
+  '.',
+  '..',
+  '%2e',
+  '%2F',
+  '%00',
+  '%',
+  '%e2%80%a5',
+  'a',
+  'é',
+  '\\',
+  ';',
+  '?',
+  '&',
+  '=',
+  '[]',
+  '+',
+]
 const PATHS = ['/', '/a/b', '/a/../b', '/a/%41', '/caf%C3%A9/', '/a/./b/..', '/%e2%82%ac']
 const QUERIES = ['', 'a=1&b=2', 'a[]=1&a[]=2', 'a=%41+b', 'q=%C3%A9', '__proto__=1', 'a&b&']
 const TOKENS = ['{', '}', '[', ']', ',', ':', '"', '\\', '\\u0000', 'null', '1e9', '-0', ' ', '\n', '\ud800', '"a"']
@@ -72,12 +91,23 @@ describe('readers of HTTP, fuzzed', () => {
       if (!json) return assert.throws(() => rewriteJson(text, keeps), isProtocolFault)
       assert.equal(rewriteJson(text, keeps), text)
       const hidden = JSON.parse(rewriteJson(text, hides)) as unknown
-      assert.deepEqual(hidden, JSON.parse(text, (name, value: unknown) => (name === 'email' && value !== null ? '***' : value)))
+      assert.deepEqual(
+        hidden,
+        JSON.parse(text, (name, value: unknown) => (name === 'email' && value !== null ? '***' : value)),
+      )
     })
   })
 
   it('read the head of an answer, or throw a protocol fault', () => {
-    const heads = [encodeHead({ status: 200, fields: [['content-type', 'text/html'], ['connection', 'close, x']] }).toString('latin1')]
+    const heads = [
+      encodeHead({
+        status: 200,
+        fields: [
+          ['content-type', 'text/html'],
+          ['connection', 'close, x'],
+        ],
+      }).toString('latin1'),
+    ]
     each(wanted, (chance) => {
       const bytes = Buffer.from(mutated(chance, heads, ['\r\n', ': ', ':', ' ', '\r\n\r\n', 'HTTP/1.1 ']), 'latin1')
       const found = head(bytes)

@@ -3,7 +3,9 @@ import type { Random } from './random.ts'
 
 /** Changes to whole messages. What comes out may be anything: the length field is right only by chance or on purpose. */
 
-const NUMBERS = [0, 1, 2, 3, 4, 5, 0x7f, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff]
+const NUMBERS = [
+  0, 1, 2, 3, 4, 5, 0x7f, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff,
+]
 
 type Mutation = (frame: Buffer, random: Random, others: readonly Buffer[]) => Buffer
 
@@ -18,7 +20,8 @@ const MUTATIONS: readonly Mutation[] = [
   (frame, random) => sized(frame.subarray(0, Math.max(5, random.below(frame.length)))),
   (frame, random) => sized(Buffer.concat([frame, Buffer.alloc(1 + random.below(9), random.below(256))])),
   (frame, random) => insert(frame, Buffer.alloc(1 + random.below(4)), random),
-  (frame, random) => insert(frame, Buffer.from(random.pick(['é', '\u202e', '\ud800', 'ÿ', '%s%n', "'\\", '\t'])), random),
+  (frame, random) =>
+    insert(frame, Buffer.from(random.pick(['é', '\u202e', '\ud800', 'ÿ', '%s%n', "'\\", '\t'])), random),
   writeNumber,
   (frame, random, others) => splice(frame, random.pick(others), random),
   (frame, random) => Buffer.alloc(frame.length, random.pick([0, 0xff, frame[0]!])),

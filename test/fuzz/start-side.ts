@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import { error, frame, ready, str, u32, untyped } from '../frames-builder.ts'
 import { campaign } from './campaign.ts'
 import { PATIENCE, SECRETS, TOKEN } from './fuzz-scene.ts'
@@ -74,26 +75,21 @@ async function live(port: number, ledger: Ledger, random: Random): Promise<Lived
   await Promise.race([once(socket, 'connect'), once(socket, 'close')]).catch(() => undefined)
   if (socket.closed) return { frames: 0, problems: [] }
   ledger.open(`127.0.0.1:${socket.localPort}`).seed = random.below(1 << 30)
-  const sent = random.once(3) ? [GOOD, PASSWORD] : Array.from({ length: 1 + random.below(4) }, () => random.pick(CLIENT))
+  const sent = random.once(3)
+    ? [GOOD, PASSWORD]
+    : Array.from({ length: 1 + random.below(4) }, () => random.pick(CLIENT))
   const said = sent.map((one) => (random.once(3) ? mutate(one, random, CLIENT) : one))
   for (const piece of said.flatMap((one) => chunks(one, random))) if (socket.writable) socket.write(piece)
-  await Promise.race([once(socket, 'close'), pause(random.pick([0, 5, 50]))]).catch(() => undefined)
+  await Promise.race([once(socket, 'close'), setTimeout(random.pick([0, 5, 50]))]).catch(() => undefined)
   const problems = await leave(socket, random)
   return { frames: said.length, problems: [...problems, ...judge(Buffer.concat(heard))] }
 }
 
 async function leave(socket: Socket, random: Random): Promise<readonly string[]> {
   if (socket.closed) return []
-  const closed = once(socket, 'close').catch(() => undefined)
   socket[random.pick(['end', 'destroy', 'resetAndDestroy'] as const)]()
-  await Promise.race([closed, pause(PATIENCE)])
+  for (let left = PATIENCE / 20; left > 0 && !socket.closed; left--) await setTimeout(20)
   return socket.closed ? [] : ['the connection does not close']
-}
-
-function pause(ms: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  setTimeout(resolve, ms).unref()
-  return promise
 }
 
 /** Whole messages of the start, behind any answers to requests for encryption; what TLS says is not looked at. */

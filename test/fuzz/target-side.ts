@@ -13,7 +13,7 @@ const captured = loadSessions()
 const { sessions } = seedsOf(captured)
 const frames = targetFrames(captured)
 /** A target that keeps an answer to itself is waited for no longer than this, in ms: the client goes. */
-const QUIET = 100
+const QUIET = 500
 
 /** Honest clients, in front of a target that says what no target would. */
 await campaign({ live, target: { spoil: (account) => spoiling(account, frames) } })

@@ -9,8 +9,15 @@ import { backendProblem } from './wire-rules.ts'
 
 const SECRET = 'ada@example.com'
 /** Texts of errors that a value could stand in, from a source file whose texts are withheld and one whose are not. */
-const ABOUT = [
-  { V: 'ERROR', C: '23505', M: `about ${SECRET}`, D: `Key (email)=(${SECRET})`, t: 'customers', n: 'customers_email_key' },
+const ABOUT: readonly Readonly<Record<string, string>>[] = [
+  {
+    V: 'ERROR',
+    C: '23505',
+    M: `about ${SECRET}`,
+    D: `Key (email)=(${SECRET})`,
+    t: 'customers',
+    n: 'customers_email_key',
+  },
   { V: 'ERROR', C: '22P02', M: `invalid: "${SECRET}"`, W: `COPY line 1: "${SECRET}"`, F: 'numutils.c', L: '1' },
   { V: 'ERROR', C: '42703', M: `column "${SECRET}" does not exist`, H: SECRET, P: '8', F: 'parse_relation.c' },
 ]

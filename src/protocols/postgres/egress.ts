@@ -132,8 +132,8 @@ function maskTexts(fields: ErrorFields, egress: Egress, masker: Masker): Record<
   const withheld = egress.withholdsTexts && !isWithoutValues(fields)
   const kept: Record<string, string> = {}
   for (const [code, value] of fields) {
-    if (SAFE_FIELDS[code]?.test(value) || (NAME_FIELDS.has(code) && !fields.has('W'))) kept[code] = value
-    else if (!withheld) kept[code] = maskText(value, masker)
+    if (SAFE_FIELDS[code]?.test(value)) kept[code] = value
+    else if (!withheld || (NAME_FIELDS.has(code) && !fields.has('W'))) kept[code] = maskText(value, masker)
   }
   if (withheld) kept.M = withheldText(kept)
   return kept
