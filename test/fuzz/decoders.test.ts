@@ -26,7 +26,7 @@ import { backendProblem, frontendProblem } from './wire-rules.ts'
 const captured = loadSessions()
 const fromClients = seedsOf(captured).frames
 const fromTargets = targetFrames(captured)
-const { seed, frames: wanted } = readRun(200_000)
+const { seed, frames: wanted } = readRun(60_000)
 
 type Decoder = { readonly decode: (frame: Frame) => unknown; readonly encode?: (value: never) => Buffer }
 

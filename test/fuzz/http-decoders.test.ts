@@ -11,7 +11,7 @@ import { rewriteJson } from '../../src/http/rewrite-json.ts'
 import { random, seedOf, type Random } from './random.ts'
 import { readRun } from './run.ts'
 
-const { seed, frames: wanted } = readRun(100_000)
+const { seed, frames: wanted } = readRun(20_000)
 
 const PIECES = [
   '/',

@@ -18,7 +18,7 @@ type ColumnPlan =
   | { readonly does: 'replace'; readonly by: Buffer | null }
   | { readonly does: 'detect'; readonly detect: DetectIn }
 
-/** What happens to each column of a result. `passes`: nothing at all, so that whole rows may be forwarded unread. */
+/** What happens to each column of a result. `passes`: nothing at all, so that of a row only its lengths are read. */
 export type RowPlan = { readonly columns: readonly ColumnPlan[]; readonly passes: boolean }
 
 /**
