@@ -102,7 +102,10 @@ export class PostgresExchange implements Exchange {
     const connection = this.#connection
     const { style, operation, portal, messages } = this.#making
     if (this.#making.controlsTransaction) connection.transactionMayChange = true
-    if (portal) portal.started = true
+    if (portal && !portal.started) {
+      portal.started = true
+      portal.startedIn = connection.batch
+    }
     for (const message of messages) {
       if (message.sent)
         connection.answers.expect(this.#inbox.expectation(message.sent, this.#watch(message), message.hidden))

@@ -136,6 +136,9 @@ async function readExecute(connection: Connection, frame: Frame, kept: readonly 
   const { portal: name } = decodeExecute(frame)
   const portal = await portalOf(connection, frame)
   if (!portal) return noSuchPortal(connection, name)
+  // The target may have skipped the Execute that began it: then this one is the first.
+  const begunBefore = portal.started && portal.startedIn !== connection.batch
+  if (begunBefore && !connection.answers.quiet) await connection.caughtUp()
   const before = [...kept, ...describe(connection, portal, name)]
   if (portal.started || !portal.prepared.statement) {
     const messages = [...before, { bytes: frame.bytes, sent: 'Execute' } as const]
