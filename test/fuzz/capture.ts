@@ -129,7 +129,7 @@ async function talkPipeline(port: number): Promise<void> {
   ]
   for (const batch of batches) {
     client.send(...batch)
-    await client.ready()
+    await client.ready(batch.filter((one) => one === sync || one[0] === 0x51).length)
   }
   client.send(Buffer.from('5800000004', 'hex'))
   await client.closed()
