@@ -31,8 +31,8 @@ export type Campaign = {
 export async function campaign({ live, target: moods }: Campaign): Promise<void> {
   const run = workerData as Run
   const ledger = new Ledger()
-  await using reader = startSqlReader()
-  // A worker that is still starting would make the first lives other than they are when played again.
+  // However little time the machine has for it, a text is read: a life is the same when it is played again.
+  await using reader = startSqlReader({ timeoutMs: PATIENCE })
   reader.learn('none', { version: '1', relations: [], functions: [], operators: [] })
   await reader.read({ text: 'SELECT 1', target: 'none', searchPath: [], hidden: [] })
   await using target = await startFuzzTarget({ book: answerBook(loadSessions()), ledger, ...moods })

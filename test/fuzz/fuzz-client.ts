@@ -4,7 +4,6 @@ import { str, u32, untyped } from '../frames-builder.ts'
 import { TOKEN } from './fuzz-scene.ts'
 import type { Heard } from './heard.ts'
 import type { Account, Ledger } from './ledger.ts'
-import { MARK } from './honest-session.ts'
 import { whole } from './mutate.ts'
 
 /** One client, past its start. */
@@ -30,7 +29,7 @@ const LOGIN = Buffer.concat([
 /** Patience is counted in turns of a timer, not by the clock: a machine that has no time for this process is no hang. */
 const TICK_MS = 50
 const SYNC = whole('S')
-const ASK = whole('Q', str(MARK))
+const ASK = whole('Q', str('SELECT 1'))
 
 /** Connects and logs in; undefined when the other side ends the connection first. `seed`: for the target's choices. */
 export async function connectFuzz(
@@ -93,10 +92,9 @@ function attend(socket: Socket, account: Account, heard: Heard): FuzzClient {
     write: (bytes) => void (socket.writable && socket.write(bytes)),
     until,
     reachable: async (patienceMs) => {
-      const wanted = heard.marks + 1
       for (const frame of [SYNC, ASK]) announce(frame)
       if (socket.writable) socket.write(Buffer.concat([SYNC, ASK]))
-      const came = await until(() => heard.marks >= wanted, patienceMs)
+      const came = await until(() => heard.answered, patienceMs)
       if (!came) heard.problems.push('the connection is open and answers nothing')
       return came && !state.over
     },

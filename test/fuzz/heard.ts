@@ -24,8 +24,6 @@ export class Heard {
   messages = 0
   /** True once the start is over; before that, messages of the start may come. */
   started = false
-  /** CommandCompletes with the tag that was waited for. */
-  marks = 0
   readies = 0
   /** Called for everything heard: false once the target has said of a secret that it is something else. */
   secretsHold = (): boolean => true
@@ -37,6 +35,11 @@ export class Heard {
 
   constructor(secrets: readonly string[]) {
     this.#secrets = secrets
+  }
+
+  /** True when everything that was asked has its answer. */
+  get answered(): boolean {
+    return this.#pending.length === 0
   }
 
   /** To be told of every well-formed message before it is sent. */
@@ -74,7 +77,6 @@ export class Heard {
     const problem = backendProblem(frame) ?? this.#misfit(letter, frame)
     if (problem !== undefined) this.problems.push(problem)
     if (letter === 'Z') this.readies++
-    if (letter === 'C' && frame.toString('latin1', 5) === 'MARK\0') this.marks++
   }
 
   #misfit(letter: string, frame: Buffer): string | undefined {

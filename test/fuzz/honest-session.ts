@@ -8,10 +8,6 @@ export type Turn = {
   readonly ran?: string
 }
 
-/** A client asks this to know that everything before it has been answered. */
-export const MARK = `SELECT 'mark'`
-export const MARK_TAG = 'MARK'
-
 /** `made`: of a cursor, the text that declared it. */
 type Portal = {
   readonly text: string
@@ -71,7 +67,6 @@ export class HonestSession {
   #query(message: Buffer): Turn {
     const text = stringsOf(message)[0]!
     if (isBlank(text)) return { answer: [EMPTY] }
-    if (text === MARK) return { answer: [ONE_COLUMN, ONE_ROW, done(MARK_TAG)], ran: text }
     if (this.#aborted(text)) return { answer: [fails('25P02', 'current transaction is aborted')], ran: text }
     const answer = this.#answersTo(text, text).simple
     this.#follow(text, answer)
