@@ -8,14 +8,9 @@ export type Turn = {
   readonly ran?: string
 }
 
-/** `made`: of a cursor, the text that declared it. */
-type Portal = {
-  readonly text: string
-  readonly key: string
-  readonly made?: string
-  started: boolean
-  rest?: readonly Buffer[]
-}
+/** `made`: the text of SQL that prepared or declared it. */
+type Prepared = { readonly text: string; readonly made?: string }
+type Portal = Prepared & { readonly key: string; started: boolean; rest?: readonly Buffer[] }
 
 const PARSED = frame('1')
 const BOUND = frame('2')
@@ -27,6 +22,8 @@ const NO_PARAMETERS = frame('t', u16(0))
 const ONE_COLUMN = rowDescription({ name: 'value' })
 const ONE_ROW = dataRow('public')
 const READY = { I: ready('I'), T: ready('T'), E: ready('E') } as const
+const DECLARE = /^\s*declare\s+(\w+)\s.*?\bfor\s+(.*)$/is
+const PREPARE = /^\s*prepare\s+(\w+)\s+as\s+(.*)$/is
 const BLANK = /^(?:\s|;|--[^\n]*(?:\n|$)|\/\*(?:[^*]|\*(?!\/))*\*\/)*$/
 
 export const isBlank = (text: string): boolean => BLANK.test(text)
@@ -36,7 +33,7 @@ const done = (tag: string): Buffer => frame('C', str(tag))
 /** One session of a target that keeps to the protocol and answers known texts as a real one did. */
 export class HonestSession {
   readonly #book: AnswerBook
-  readonly #statements = new Map<string, string>()
+  readonly #statements = new Map<string, Prepared>()
   readonly #portals = new Map<string, Portal>()
   #status: keyof typeof READY = 'I'
   #skipping = false
@@ -68,6 +65,8 @@ export class HonestSession {
     const text = stringsOf(message)[0]!
     if (isBlank(text)) return { answer: [EMPTY] }
     if (this.#aborted(text)) return { answer: [fails('25P02', 'current transaction is aborted')], ran: text }
+    const conflict = this.#conflict(text)
+    if (conflict) return { answer: [conflict], ran: text }
     const answer = this.#answersTo(text, text).simple
     this.#follow(text, answer)
     return { answer, ran: text }
@@ -97,22 +96,22 @@ export class HonestSession {
   #parse(name: string, text: string): Turn {
     if (text.startsWith('sallyport refused')) return { answer: [fails('42601', 'syntax error')] }
     if (name !== '' && this.#statements.has(name)) return { answer: [fails('42P05', 'it exists')], ran: text }
-    this.#statements.set(name, text)
+    this.#statements.set(name, { text })
     return { answer: [PARSED], ran: text }
   }
 
   #bind(name: string, statement: string, message: Buffer): Turn {
-    const text = this.#statements.get(statement)
-    if (text === undefined) return { answer: [fails('26000', 'no such statement')] }
+    const prepared = this.#statements.get(statement)
+    if (!prepared) return { answer: [fails('26000', 'no such statement')] }
     if (name !== '' && this.#portals.has(name)) return { answer: [fails('42P03', 'it exists')] }
-    this.#portals.set(name, { text, key: keyOf(text, message), started: false })
+    this.#portals.set(name, { ...prepared, key: keyOf(prepared.text, message), started: false })
     return { answer: [BOUND] }
   }
 
   #describe(message: Buffer): readonly Buffer[] {
     const [name = ''] = stringsOf(message, 1)
     if (String.fromCharCode(message[5]!) === 'S') {
-      const text = this.#statements.get(name)
+      const text = this.#statements.get(name)?.text
       if (text === undefined) return [fails('26000', 'no such statement')]
       return isBlank(text) ? [NO_PARAMETERS, NO_DATA] : this.#answersTo(text, text).statement
     }
@@ -126,6 +125,8 @@ export class HonestSession {
     if (!portal) return { answer: [fails('34000', 'no such portal')] }
     if (isBlank(portal.text)) return { answer: [EMPTY] }
     const ran = portal.started ? undefined : (portal.made ?? portal.text)
+    const conflict = portal.started ? undefined : this.#conflict(portal.text)
+    if (conflict) return { answer: [conflict], ran }
     const all = portal.rest ?? (portal.started ? [done('SELECT 0')] : this.#answersTo(portal.text, portal.key).rows)
     portal.started = true
     if (this.#aborted(portal.text)) return { answer: [fails('25P02', 'current transaction is aborted')], ran }
@@ -147,9 +148,22 @@ export class HonestSession {
       if (/^\s*(?:begin|start)\b/i.test(part)) this.#status = 'T'
       if (/^\s*(?:rollback(?!\s+to\b)|commit|abort|end)\b/i.test(part)) this.#status = 'I'
       if (/^\s*rollback\s+to\b/i.test(part) && this.#status === 'E') this.#status = 'T'
-      const cursor = /^\s*declare\s+(\w+)\s.*?\bfor\s+(.*)$/is.exec(part)
-      if (cursor) this.#portals.set(cursor[1]!, { text: cursor[2]!, key: cursor[2]!, made: text, started: false })
+      const [, cursor, rows = ''] = DECLARE.exec(part) ?? []
+      if (cursor) this.#portals.set(cursor, { text: rows, key: rows, made: text, started: false })
+      const [, prepared, does = ''] = PREPARE.exec(part) ?? []
+      if (prepared) this.#statements.set(prepared, { text: does, made: text })
+      const gone = /^\s*(deallocate|close)\s+(\w+)/i.exec(part)
+      if (gone) forget(gone[1]!.toLowerCase() === 'close' ? this.#portals : this.#statements, gone[2]!)
     }
+  }
+
+  /** SQL cannot give a name that is taken. */
+  #conflict(text: string): Buffer | undefined {
+    for (const part of text.split(';')) {
+      if (this.#portals.has(DECLARE.exec(part)?.[1] ?? '-')) return fails('42P03', 'it exists')
+      if (this.#statements.has(PREPARE.exec(part)?.[1] ?? '-')) return fails('42P05', 'it exists')
+    }
+    return undefined
   }
 
   #answersTo(text: string, key: string): Answers {
@@ -166,6 +180,11 @@ export class HonestSession {
       rows,
     }
   }
+}
+
+function forget(names: Map<string, unknown>, name: string): void {
+  if (name.toLowerCase() === 'all') names.clear()
+  else names.delete(name)
 }
 
 const notDescription = (one: Buffer): boolean => letterOf(one) !== 'T'
