@@ -76,16 +76,16 @@ export class HonestSession {
     const [first = '', second = ''] = stringsOf(message)
     switch (letter) {
       case 'P':
-        return this.#parse(first, second)
+        return this.#parse(shortened(first), second)
       case 'B':
-        return this.#bind(first, second, message)
+        return this.#bind(shortened(first), shortened(second), message)
       case 'D':
         return { answer: this.#describe(message) }
       case 'E':
-        return this.#execute(first, message.readUInt32BE(message.length - 4))
+        return this.#execute(shortened(first), message.readUInt32BE(message.length - 4))
       case 'C': {
         const names = String.fromCharCode(message[5]!) === 'S' ? this.#statements : this.#portals
-        names.delete(stringsOf(message, 1)[0]!)
+        names.delete(shortened(stringsOf(message, 1)[0]!))
         return { answer: [CLOSED] }
       }
       default:
@@ -109,7 +109,7 @@ export class HonestSession {
   }
 
   #describe(message: Buffer): readonly Buffer[] {
-    const [name = ''] = stringsOf(message, 1)
+    const name = shortened(stringsOf(message, 1)[0]!)
     if (String.fromCharCode(message[5]!) === 'S') {
       const text = this.#statements.get(name)?.text
       if (text === undefined) return [fails('26000', 'no such statement')]
@@ -180,6 +180,11 @@ export class HonestSession {
       rows,
     }
   }
+}
+
+/** Of a name only so many bytes count (NAMEDATALEN). */
+function shortened(name: string): string {
+  return Buffer.from(name).toString('latin1', 0, 63)
 }
 
 function forget(names: Map<string, unknown>, name: string): void {
