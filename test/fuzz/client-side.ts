@@ -24,12 +24,15 @@ async function live(port: number, ledger: Ledger, random: Random): Promise<Lived
   const stream = new ClientStream(random, seeds)
   const breaks = random.pick([60, 200, 1_000, 5_000])
   let frames = 0
+  let mayTerminate = true
   for (let turn = random.pick([1, 5, 40]); turn > 0 && !client.over; turn--) {
     const said = await say(client, stream.next(1 + random.below(60), breaks), random)
     frames += said.frames
-    if (said.stuck || stream.terminated || !(await client.reachable(PATIENCE))) break
+    // A Terminate would be taken for the rest of it; behind another one nothing is read.
+    mayTerminate = !said.stuck && !stream.terminated
+    if (!mayTerminate || !(await client.reachable(PATIENCE))) break
   }
-  await leave(client, stream.terminated, random)
+  await leave(client, mayTerminate, random)
   return { frames, problems: [...heard.problems, ...client.account.problems] }
 }
 
@@ -49,10 +52,10 @@ async function say(
   return { frames: Math.min(seen.length, good + 1), stuck: left.length > 0 }
 }
 
-async function leave(client: FuzzClient, terminated: boolean, random: Random): Promise<void> {
+async function leave(client: FuzzClient, mayTerminate: boolean, random: Random): Promise<void> {
   const { socket, heard } = client
-  const ways = ['terminate', 'end', 'destroy', 'resetAndDestroy'] as const
-  const way = terminated ? 'end' : random.pick(ways)
+  const ways = ['end', 'destroy', 'resetAndDestroy', ...(mayTerminate ? ['terminate' as const] : [])] as const
+  const way = random.pick(ways)
   if (way === 'terminate') client.write(Buffer.from('5800000004', 'hex'))
   else socket[way]()
   if (!(await client.until(() => false, PATIENCE))) heard.problems.push(`the connection is open after ${way}`)
