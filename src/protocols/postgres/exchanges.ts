@@ -108,7 +108,10 @@ export class PostgresExchange implements Exchange {
     const { style, operation, portal } = this.#making
     const messages = this.#withSync()
     if (this.#making.sense?.controlsTransaction) connection.transactionMayChange = true
-    if (portal) portal.started = true
+    if (portal && !portal.started) {
+      portal.started = true
+      portal.startedIn = connection.batch
+    }
     for (const message of messages) {
       if (message.sent)
         connection.answers.expect(this.#inbox.expectation(message.sent, this.#watch(message), message.hidden))

@@ -197,14 +197,27 @@ function readExecute(connection: Connection, frame: Frame, kept: readonly Outgoi
   const { portal: name } = decodeExecute(frame)
   return soon(portalOf(connection, frame), (portal) => {
     if (!portal) return noSuchPortal(connection, name)
-    const before = [...kept, ...describe(connection, portal, name)]
-    if (portal.started || !portal.prepared.statement) {
-      const messages = [...before, { bytes: frame.bytes, sent: 'Execute' } as const]
-      return new PostgresExchange(connection, { style: 'keeping', messages, portal })
-    }
-    const understood = understandPrepared(connection, portal.prepared)
-    return soon(understood, (understood) => executeOf(connection, frame, before, { portal, understood }))
+    // The target may have skipped the Execute that began it: then this one is the first.
+    const begunBefore = portal.started && portal.startedIn !== connection.batch
+    const certain = begunBefore && !connection.answers.quiet ? connection.caughtUp() : undefined
+    return soon(certain, () =>
+      executePortal(connection, frame, portal, [...kept, ...describe(connection, portal, name)]),
+    )
   })
+}
+
+function executePortal(
+  connection: Connection,
+  frame: Frame,
+  portal: Portal,
+  before: readonly Outgoing[],
+): Soon<Exchange> {
+  if (portal.started || !portal.prepared.statement) {
+    const messages = [...before, { bytes: frame.bytes, sent: 'Execute' } as const]
+    return new PostgresExchange(connection, { style: 'keeping', messages, portal })
+  }
+  const understood = understandPrepared(connection, portal.prepared)
+  return soon(understood, (understood) => executeOf(connection, frame, before, { portal, understood }))
 }
 
 function executeOf(

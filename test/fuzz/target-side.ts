@@ -1,0 +1,48 @@
+import { campaign } from './campaign.ts'
+import { loadSessions } from './corpus.ts'
+import { seedsOf } from './client-stream.ts'
+import { connectFuzz, type FuzzClient } from './fuzz-client.ts'
+import { PATIENCE, SECRETS } from './fuzz-scene.ts'
+import { Heard } from './heard.ts'
+import type { Ledger } from './ledger.ts'
+import type { Random } from './random.ts'
+import type { Lived } from './run.ts'
+import { spoiling, targetFrames } from './target-stream.ts'
+
+const captured = loadSessions()
+const { sessions } = seedsOf(captured)
+const frames = targetFrames(captured)
+/** A target that keeps an answer to itself is waited for no longer than this, in ms: the client goes. */
+const QUIET = 500
+
+/** Honest clients, in front of a target that says what no target would. */
+await campaign({ live, target: { spoil: (account) => spoiling(account, frames) } })
+
+async function live(port: number, ledger: Ledger, random: Random): Promise<Lived> {
+  const heard = new Heard(SECRETS)
+  const client = await connectFuzz(port, ledger, heard, PATIENCE, random.below(1 << 30))
+  // The start may fail here: the target says what it wants then, too.
+  if (!client) return { frames: 0, problems: heard.problems }
+  heard.secretsHold = () => !client.account.lied
+  for (let left = 1 + random.below(12); left > 0 && !client.over; left--)
+    if (!(await replay(client, random.pick(sessions)))) break
+  client.socket[random.pick(['end', 'destroy', 'resetAndDestroy'] as const)]()
+  if (!(await client.until(() => false, PATIENCE))) heard.problems.push('the connection does not close')
+  return { frames: client.account.said, problems: [...heard.problems, ...client.account.problems] }
+}
+
+/** A captured session, one batch at a time; false once the other side is gone, or silent. */
+async function replay(client: FuzzClient, script: readonly Buffer[]): Promise<boolean> {
+  let batch: Buffer[] = []
+  for (const frame of script) {
+    batch.push(frame)
+    client.announce(frame)
+    if (frame[0] !== 0x53 && frame[0] !== 0x51) continue
+    const wanted = client.heard.readies + 1
+    client.write(Buffer.concat(batch))
+    batch = []
+    await client.until(() => client.heard.readies >= wanted, QUIET)
+    if (client.over || client.heard.readies < wanted) return false
+  }
+  return true
+}
