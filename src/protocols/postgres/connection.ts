@@ -6,7 +6,7 @@ import type { Session } from '../../gateway/session.ts'
 import type { Soon } from '../../gateway/source.ts'
 import type { NameChange } from '../../sql/reader.ts'
 import { Answers } from './answers.ts'
-import { CopyIn } from './copy-in.ts'
+import { CopyIn, NOTHING_ELSE } from './copy-in.ts'
 import type { Egress } from './egress.ts'
 import { encodeBind, encodeClose, encodeExecute, encodeFlush, encodeParse, encodeSync } from './encode.ts'
 import type { Outgoing } from './exchanges.ts'
@@ -153,10 +153,21 @@ export class Connection {
     if (++this.unsettled.exchanges % FLUSH_EVERY === 0) this.write(permit, encodeFlush())
   }
 
-  /** Resolves when everything that was sent has been answered, or when the connection is given up. */
+  /** The same as `idle`; the target is asked to answer. */
   async caughtUp(): Promise<void> {
     if (this.unsettled.messages > 0) this.write(this.session.permit, encodeFlush())
-    await this.answers.idle()
+    await this.idle()
+  }
+
+  /**
+   * Resolves when everything that was sent has been answered, or when the connection is given up. Throws Fault `protocol`
+   * when the target asks for rows meanwhile, which would wait behind what waits for this.
+   */
+  async idle(): Promise<void> {
+    while (!this.answers.quiet) {
+      await Promise.race([this.answers.idle(), this.copyIn.opened()])
+      if (this.copyIn.operation) throw new Fault('protocol', NOTHING_ELSE)
+    }
   }
 
   /** Makes the target fail where it stands; true when it did, false when it was skipping already. */

@@ -7,6 +7,7 @@ import { encodeErrorResponse, encodeNoticeResponse, encodeNotificationResponse }
 import type { Frame } from './frames.ts'
 import {
   decodeCommandComplete,
+  decodeCopyResponse,
   decodeErrorFields,
   decodeNotificationResponse,
   decodeParameterDescription,
@@ -38,6 +39,16 @@ const BOOKKEEPING: ReadonlySet<BackendName> = new Set([
   'CopyOutResponse',
   'CopyDone',
   'ReadyForQuery',
+])
+
+/** What may come between CopyOutResponse and CopyDone ("COPY Operations"). */
+const WITHIN_COPY: ReadonlySet<BackendName> = new Set([
+  'CopyData',
+  'CopyDone',
+  'ErrorResponse',
+  'NoticeResponse',
+  'ParameterStatus',
+  'NotificationResponse',
 ])
 
 /**
@@ -90,6 +101,7 @@ export class AnswerPart implements Part {
 
   #message(frame: Frame, masker: Masker): Buffer {
     const name = backendName(frame.type)!
+    if (this.#columns.copy) this.#copyAllows(name)
     switch (name) {
       case 'RowDescription':
         if (this.#columns.inline) this.#describe(decodeRowDescription(frame))
@@ -97,6 +109,9 @@ export class AnswerPart implements Part {
       case 'DataRow':
         this.#columns.plan ??= planRow(this.#fields(), this.#egress.classesOf, masker)
         return maskDataRow(frame, this.#columns.plan, masker)
+      case 'CopyInResponse':
+        decodeCopyResponse(frame)
+        return frame.bytes
       case 'CopyOutResponse':
         this.#columns.copy = new CopyOut(this.#columns.copies.shift(), frame)
         return frame.bytes
@@ -132,6 +147,12 @@ export class AnswerPart implements Part {
   #copy(): CopyOut {
     if (!this.#columns.copy) throw new Fault('protocol', 'the target sent rows of a COPY that it has not begun')
     return this.#columns.copy
+  }
+
+  /** An error ends the COPY, and what waited for the end of its row. */
+  #copyAllows(name: BackendName): void {
+    if (!WITHIN_COPY.has(name)) throw new Fault('protocol', `the target sent ${name} among the rows of a COPY`)
+    if (name === 'ErrorResponse') this.#columns.copy = undefined
   }
 
   #endCopy(frame: Frame, masker: Masker): Buffer {

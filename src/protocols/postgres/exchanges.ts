@@ -34,6 +34,13 @@ export type Outgoing = {
   readonly done?: Expectation['done']
 }
 
+/** What may come while a COPY takes input, and leaves it open. */
+const UNASKED: ReadonlySet<number> = new Set([
+  BACKEND.NoticeResponse,
+  BACKEND.ParameterStatus,
+  BACKEND.NotificationResponse,
+])
+
 /** What an exchange is made of. */
 export type Making = {
   /** `simple`: a Query; `extended`: ends in Parse or Execute; `keeping`: what runs under the session's permit. */
@@ -82,7 +89,7 @@ export class PostgresExchange implements Exchange {
     if (connection.unsettled.operations > 0 || this.#boundAhead) return 'busy'
     const prepared = connection.unsettled.messages > 0
     if (prepared) void connection.sync(session)
-    await connection.answers.idle()
+    await connection.idle()
     this.#gone = prepared && connection.answers.lastBatchFailed
     if (this.#gone) return 'gone'
     return connection.answers.status === 'I' ? 'idle' : 'busy'
@@ -224,6 +231,7 @@ export class PostgresExchange implements Exchange {
   #noteInput({ type }: Frame): void {
     const { copyIn } = this.#connection
     if (type === BACKEND.ErrorResponse || type === BACKEND.CommandComplete) copyIn.close()
+    if (copyIn.operation && !UNASKED.has(type)) throw new Fault('protocol', 'the target answers while it takes input')
     if (type !== BACKEND.CopyInResponse) return
     if (this.#fed++ >= this.#copies('in').length)
       throw new Fault('protocol', 'the target asked for input that nobody has')

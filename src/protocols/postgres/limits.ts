@@ -34,6 +34,7 @@ const TARGET: Readonly<Record<number, number>> = {
   [BACKEND.EmptyQueryResponse]: 4,
   [BACKEND.NoData]: 4,
   [BACKEND.PortalSuspended]: 4,
+  [BACKEND.CopyDone]: 4,
   [BACKEND.ReadyForQuery]: 5,
 }
 

@@ -4,7 +4,7 @@ import { refuse } from '../../gateway/refusals.ts'
 import { soon, type Soon, type Source } from '../../gateway/source.ts'
 import type { Result } from './answers.ts'
 import type { Connection } from './connection.ts'
-import { readInput } from './copy-in.ts'
+import { NOTHING_ELSE, readInput } from './copy-in.ts'
 import type { Portal, Prepared } from './portals.ts'
 import { encodeDescribe } from './encode.ts'
 import { PostgresExchange, type Outgoing } from './exchanges.ts'
@@ -76,8 +76,7 @@ export class Reading implements Source<Exchange | Input> {
     if (from === 'target') return unsolicited(connection, frame)
     const name = frontendName(frame.type)
     if (connection.skipping && name !== 'Sync') return undefined
-    if (connection.copyIn.forbids(name))
-      throw new Fault('protocol', `a client sends nothing but the rows of its COPY, and not ${name ?? frame.type}`)
+    if (connection.copyIn.forbids(name)) throw new Fault('protocol', `${NOTHING_ELSE}, and not ${name ?? frame.type}`)
     if (connection.copyIn.ignores(name)) return undefined
     switch (name) {
       case 'Query':
@@ -106,7 +105,7 @@ export class Reading implements Source<Exchange | Input> {
       case 'CopyData':
       case 'CopyDone':
       case 'CopyFail':
-        return readInput(connection, [frame, ...more])
+        return this.#input([frame, ...more])
       default:
         throw new Fault('protocol', `a client does not send ${name ?? frame.type} here`)
     }
@@ -120,6 +119,13 @@ export class Reading implements Source<Exchange | Input> {
       this.#kept = []
       return readExecute(this.#connection, frame, kept)
     })
+  }
+
+  /** What is kept back came before it: the target would have read it among the rows. */
+  async #input(frames: readonly Frame[]): Promise<Input | undefined> {
+    const input = await readInput(this.#connection, frames)
+    if (input && this.#kept.length > 0) throw new Fault('protocol', NOTHING_ELSE)
+    return input
   }
 
   #keep(message: Outgoing): Exchange | undefined {
