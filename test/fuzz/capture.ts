@@ -9,6 +9,7 @@ import { Client } from 'pg'
 import type { CatalogRelation } from '../../src/sql/catalog.ts'
 import { bind, close, describePortal, describeStatement, execute, flush, parse, sync } from '../client-messages.ts'
 import { query, run as runUnnamed } from '../client-messages.ts'
+import { frame, str } from '../frames-builder.ts'
 import { startPostgres, type TestPostgres } from '../postgres.ts'
 import { rawConnect } from '../raw-client.ts'
 import { CORPUS, PLACE, type Recorded } from './corpus.ts'
@@ -55,8 +56,19 @@ const PSQL: Readonly<Record<string, string>> = {
     SET application_name = 'other'; DO $$ BEGIN RAISE NOTICE 'about %', 'bob@example.com'; END $$;`,
   'psql-copy': `\\copy customers TO STDOUT
     \\copy (SELECT 1) TO STDOUT
+    \\copy orders TO STDOUT
+    \\copy customers (id, name, note) TO STDOUT CSV HEADER
+    \\copy (SELECT 1, 'write to dan@example.com') TO STDOUT
+    COPY (SELECT 1) TO STDOUT\\; SELECT 2\\; COPY (SELECT 1/0) TO STDOUT;
     \\copy orders FROM STDIN
 900\t1\t2.50\tt\t2026-01-01
+901\t2\t\\N\tf\t2026-01-02
+\\.
+    \\copy orders (id, customer) FROM STDIN CSV
+902,1
+\\.
+    \\copy orders (id) FROM STDIN
+903\ttoo\tmany
 \\.
 `,
 }
@@ -85,6 +97,7 @@ const SESSIONS: readonly Session[] = [
   },
   { name: 'node-postgres', talk: talkNodePostgres },
   { name: 'pipeline', talk: talkPipeline },
+  { name: 'copy-extended', talk: talkCopy },
 ]
 
 const conninfo = (port: number): string =>
@@ -126,6 +139,37 @@ async function talkPipeline(port: number): Promise<void> {
     [bind({ statement: 'u', values: ['t', '1'] }), execute(), bind({ statement: 'u', values: ['x', null] }), sync],
     [query('ROLLBACK')],
     [parse(''), bind(), describePortal(), execute(), sync],
+  ]
+  for (const batch of batches) {
+    client.send(...batch)
+    await client.ready(batch.filter((one) => one === sync || one[0] === 0x51).length)
+  }
+  client.send(Buffer.from('5800000004', 'hex'))
+  await client.closed()
+}
+
+/** COPY in the extended protocol: as libpq does it, which says Sync before it knows, and all in one piece. */
+async function talkCopy(port: number): Promise<void> {
+  const client = await rawConnect({ port, user: 'visitor', database: 'postgres', password: 'visitor' })
+  const [into, out] = ['COPY orders (id, total) FROM STDIN', 'COPY (SELECT id, total FROM orders LIMIT 2) TO STDOUT']
+  const row = (id: number): Buffer => frame('d', Buffer.from(`${id}\t1.50\n`))
+  const [done, fail] = [frame('c'), frame('f', str('changed my mind'))]
+  const start = [parse(into), bind(), describePortal(), execute()]
+  for (const input of [
+    [row(910), row(911), done],
+    [row(912), fail],
+  ]) {
+    client.send(...start, sync)
+    await client.until('G')
+    client.send(...input, sync)
+    await client.ready()
+  }
+  const batches = [
+    [...start, row(913), flush, row(914), done, runUnnamed('SELECT 1'), sync],
+    [parse(out, 'o'), bind({ statement: 'o' }), describePortal(), execute(), runUnnamed(out), sync],
+    [query('BEGIN')],
+    [query(`${into}; ${into}`), row(915), done, row(916), done],
+    [row(917), done, query('ROLLBACK')],
   ]
   for (const batch of batches) {
     client.send(...batch)

@@ -13,6 +13,7 @@ export type Seeds = {
 }
 
 const SYNC = whole('S')
+const FLUSH = whole('H')
 const TERMINATE = whole('X')
 const LONG = 'x'.repeat(63)
 const NAMES = [
@@ -55,6 +56,12 @@ const TEXTS = [
   'FETCH ALL FROM c',
   'CLOSE ALL',
   'COPY customers TO STDOUT',
+  'COPY customers (id, name, note) TO STDOUT',
+  'COPY (SELECT id, email FROM customers) TO STDOUT',
+  'COPY orders TO STDOUT (FORMAT binary)',
+  'SELECT 1; COPY (SELECT id, note FROM customers) TO STDOUT; SELECT 2',
+  'COPY orders FROM STDIN',
+  'COPY orders FROM STDIN; SELECT 1; COPY customers FROM STDIN',
   'SET search_path = other',
   'SELECT $1::int',
   `SELECT '${'('.repeat(300)}'`,
@@ -62,11 +69,16 @@ const TEXTS = [
   `SELECT '${'long '.repeat(2_000)}'`,
   'SELECT pg_catalog.unnest(pg_catalog.current_schemas(false))',
 ]
+const TAKES_INPUT = /copy\b.*\bfrom\s+stdin/is
+const ROWS = ['1\t2\t2.50\tt\t2026-01-01\n', '900\t1\t', 'ada@example.com\n', '\\.\n', '', LONG, 'data'].map((row) =>
+  whole('d', Buffer.from(row)),
+)
 const ODD_FRAMES = [
   whole('F', Buffer.alloc(10)),
   whole('d', Buffer.from('data')),
   whole('c'),
   whole('f', Buffer.from('why\0')),
+  whole('d'),
   whole('H'),
   whole('E', Buffer.from('\0\0\0\0\u0001')),
   whole('B', Buffer.from('\0\0\0\0\0\0\0\0')),
@@ -90,6 +102,8 @@ export class ClientStream {
   #script: readonly Buffer[] = []
   #at = 0
   #unsynced = false
+  /** What was parsed last takes input when it runs. */
+  #takesInput = false
   #terminated = false
 
   constructor(random: Random, seeds: Seeds) {
@@ -113,12 +127,30 @@ export class ClientStream {
       if ('QF'.includes(letterOf(chosen)) && this.#unsynced && !random.once(60)) frames.push(SYNC)
       frames.push(frame)
       if (random.once(25)) frames.push(frame)
+      if (this.#asksForInput(chosen)) frames.push(...this.#input())
       this.#unsynced = 'PBDCEH'.includes(letterOf(chosen)) || (this.#unsynced && letterOf(chosen) !== 'S')
     }
     if (random.once(20) && frames.length > 2) swap(frames, random)
     if (random.once(300)) frames.push(TERMINATE)
     this.#terminated ||= frames.some((frame) => frame[0] === 0x58)
     return frames
+  }
+
+  /** As far as one can tell: a name may stand for anything. */
+  #asksForInput(frame: Buffer): boolean {
+    const letter = letterOf(frame)
+    if ('QP'.includes(letter)) this.#takesInput = TAKES_INPUT.test(frame.toString('latin1'))
+    return 'QE'.includes(letter) && this.#takesInput && !this.#random.once(20)
+  }
+
+  /** Rows, and mostly an end of them. */
+  #input(): readonly Buffer[] {
+    const random = this.#random
+    const rows = Array.from({ length: random.below(8) }, () =>
+      random.once(40) ? random.pick([SYNC, FLUSH]) : random.pick(ROWS),
+    )
+    const end = random.once(4) ? whole('f', Buffer.from('why\0')) : whole('c')
+    return random.once(20) ? rows : [...rows, end]
   }
 
   #choose(): Buffer {

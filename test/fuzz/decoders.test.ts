@@ -45,10 +45,14 @@ const CLIENT: Readonly<Record<string, Decoder>> = {
   },
   S: { decode: client.decodeEmpty },
   H: { decode: client.decodeEmpty },
+  c: { decode: client.decodeEmpty },
+  f: { decode: client.decodeCopyFail },
 }
 const TARGET: Readonly<Record<string, Decoder>> = {
   T: { decode: target.decodeRowDescription },
   D: { decode: target.decodeDataRow },
+  G: { decode: target.decodeCopyResponse },
+  H: { decode: target.decodeCopyResponse },
   t: { decode: target.decodeParameterDescription },
   E: { decode: target.decodeErrorFields },
   N: { decode: target.decodeErrorFields },
@@ -64,7 +68,6 @@ const OTHERS: readonly Decoder['decode'][] = [
   target.decodeNegotiateProtocolVersion,
   client.decodePassword,
   client.decodeSaslInitialResponse,
-  client.decodeCopyFail,
   ({ bytes }) => client.decodeStartup(bytes),
 ]
 

@@ -101,6 +101,7 @@ function begin(account: Account | undefined, { book, spoil }: FuzzTargetOptions)
   return (message) => {
     const turn = honest.take(message)
     account?.targetGot(message, spoiling ? undefined : turn)
+    if (turn.ends) return undefined
     return spoiling ? spoiling(turn.answer) : turn.answer
   }
 }

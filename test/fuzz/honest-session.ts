@@ -1,4 +1,5 @@
 import { dataRow, error, frame, ready, rowDescription, str, u16 } from '../frames-builder.ts'
+import { answersToCopy, MALFORMED_ROW } from './honest-copy.ts'
 import { keyOf, letterOf, stringsOf, type AnswerBook, type Answers } from './answer-book.ts'
 
 /** What a target did with a message. */
@@ -6,11 +7,19 @@ export type Turn = {
   readonly answer: readonly Buffer[]
   /** The text that it ran, or prepared, for the first time with this message. */
   readonly ran?: string
+  /** Input that comes now is of a COPY that it has asked for input for. */
+  readonly takesInput?: boolean
+  /** It ends the connection. */
+  readonly ends?: boolean
 }
 
 /** `made`: the text of SQL that prepared or declared it. */
 type Prepared = { readonly text: string; readonly made?: string }
 type Portal = Prepared & { readonly key: string; started: boolean; rest?: readonly Buffer[] }
+/** What becomes of it once it is done: `follows` is its text. */
+type Ran = Turn & { readonly follows?: string }
+/** A COPY that takes input, and what is answered behind it. */
+type Copying = { readonly rest: readonly Buffer[]; readonly simple: boolean; readonly follows: string | undefined }
 
 const PARSED = frame('1')
 const BOUND = frame('2')
@@ -24,6 +33,7 @@ const ONE_ROW = dataRow('public')
 const READY = { I: ready('I'), T: ready('T'), E: ready('E') } as const
 const DECLARE = /^\s*declare\s+(\w+)\s.*?\bfor\s+(.*)$/is
 const PREPARE = /^\s*prepare\s+(\w+)\s+as\s+(.*)$/is
+const INPUT = 'dcf'
 const BLANK = /^(?:\s|;|--[^\n]*(?:\n|$)|\/\*(?:[^*]|\*(?!\/))*\*\/)*$/
 
 export const isBlank = (text: string): boolean => BLANK.test(text)
@@ -37,6 +47,9 @@ export class HonestSession {
   readonly #portals = new Map<string, Portal>()
   #status: keyof typeof READY = 'I'
   #skipping = false
+  #copying: Copying | undefined
+  /** A COPY has failed before the end of its input, which may still be on its way. */
+  #dropping = false
 
   constructor(book: AnswerBook) {
     this.#book = book
@@ -44,15 +57,51 @@ export class HonestSession {
 
   take(message: Buffer): Turn {
     const letter = letterOf(message)
+    if (this.#copying) return this.#input(letter, message, this.#copying)
+    if (INPUT.includes(letter)) return this.#drop(letter)
+    this.#dropping &&= letter === 'H'
     if (letter === 'S') return { answer: [this.#sync()] }
     if (this.#skipping) return { answer: [] }
-    const turn = letter === 'Q' ? this.#query(message) : this.#extended(letter, message)
-    const failed = turn.answer.some((one) => letterOf(one) === 'E')
+    const simple = letter === 'Q'
+    const { answer, ran, follows } = simple ? this.#query(message) : this.#extended(letter, message)
+    return { answer: this.#give(answer, { simple, follows }), ran }
+  }
+
+  /** An answer up to where it needs input. */
+  #give(answer: readonly Buffer[], { simple, follows }: Omit<Copying, 'rest'>): readonly Buffer[] {
+    const asks = answer.findIndex((one) => letterOf(one) === 'G') + 1
+    this.#copying = asks > 0 ? { rest: answer.slice(asks), simple, follows } : undefined
+    if (asks > 0) return answer.slice(0, asks)
+    if (follows !== undefined) this.#follow(follows, answer)
+    const failed = answer.some((one) => letterOf(one) === 'E')
     if (failed && this.#status === 'T') this.#status = 'E'
-    this.#skipping = failed && letter !== 'Q'
-    if (letter !== 'Q') return turn
+    this.#skipping = failed && !simple
+    if (!simple) return answer
     if (this.#status === 'I') this.#portals.clear()
-    return { ...turn, answer: [...turn.answer, READY[this.#status]] }
+    return [...answer, READY[this.#status]]
+  }
+
+  /** Copy-in mode ("COPY Operations"). */
+  #input(letter: string, message: Buffer, copying: Copying): Turn {
+    const fail = (code: string): Turn => ({ answer: this.#give([fails(code, 'no')], copying), takesInput: true })
+    switch (letter) {
+      case 'd':
+        this.#dropping = message.includes(MALFORMED_ROW)
+        return this.#dropping ? fail('22P04') : { answer: [], takesInput: true }
+      case 'c':
+        return { answer: this.#give(copying.rest, copying), takesInput: true }
+      case 'f':
+        return fail('57014')
+      default:
+        return { answer: [], ends: !'SH'.includes(letter) }
+    }
+  }
+
+  /** Input that nobody wants is ignored. */
+  #drop(letter: string): Turn {
+    const takesInput = this.#dropping
+    this.#dropping &&= letter === 'd'
+    return { answer: [], takesInput }
   }
 
   #sync(): Buffer {
@@ -61,18 +110,16 @@ export class HonestSession {
     return READY[this.#status]
   }
 
-  #query(message: Buffer): Turn {
+  #query(message: Buffer): Ran {
     const text = stringsOf(message)[0]!
     if (isBlank(text)) return { answer: [EMPTY] }
     if (this.#aborted(text)) return { answer: [fails('25P02', 'current transaction is aborted')], ran: text }
     const conflict = this.#conflict(text)
     if (conflict) return { answer: [conflict], ran: text }
-    const answer = this.#answersTo(text, text).simple
-    this.#follow(text, answer)
-    return { answer, ran: text }
+    return { answer: this.#answersTo(text, text).simple, ran: text, follows: text }
   }
 
-  #extended(letter: string, message: Buffer): Turn {
+  #extended(letter: string, message: Buffer): Ran {
     const [first = '', second = ''] = stringsOf(message)
     switch (letter) {
       case 'P':
@@ -120,21 +167,22 @@ export class HonestSession {
     return isBlank(portal.text) ? [NO_DATA] : this.#answersTo(portal.text, portal.key).portal
   }
 
-  #execute(name: string, most: number): Turn {
+  #execute(name: string, most: number): Ran {
     const portal = this.#portals.get(name)
     if (!portal) return { answer: [fails('34000', 'no such portal')] }
     if (isBlank(portal.text)) return { answer: [EMPTY] }
-    const ran = portal.started ? undefined : (portal.made ?? portal.text)
-    const conflict = portal.started ? undefined : this.#conflict(portal.text)
-    if (conflict) return { answer: [conflict], ran }
-    const all = portal.rest ?? (portal.started ? [done('SELECT 0')] : this.#answersTo(portal.text, portal.key).rows)
+    const { started } = portal
     portal.started = true
+    const ran = started ? undefined : (portal.made ?? portal.text)
+    const conflict = started ? undefined : this.#conflict(portal.text)
+    if (conflict) return { answer: [conflict], ran }
+    const all = portal.rest ?? (started ? [done('SELECT 0')] : this.#answersTo(portal.text, portal.key).rows)
     if (this.#aborted(portal.text)) return { answer: [fails('25P02', 'current transaction is aborted')], ran }
     const limit = most < 1 || most > 0x7fffffff ? Infinity : most
     const cut = all.length - 1 > limit && letterOf(all[0]!) === 'D'
     portal.rest = cut ? all.slice(limit) : [done('SELECT 0')]
-    if (!cut) this.#follow(portal.text, all)
-    return { answer: cut ? [...all.slice(0, limit), SUSPENDED] : all, ran }
+    if (cut) return { answer: [...all.slice(0, limit), SUSPENDED], ran }
+    return { answer: all, ran, follows: portal.text }
   }
 
   #aborted(text: string): boolean {
@@ -208,6 +256,8 @@ function describing(rows: readonly Buffer[]): Buffer {
 
 /** To a text that no captured session has. */
 function guessAnswers(text: string): Answers {
+  const copies = answersToCopy(text, (part) => guessAnswers(part).simple)
+  if (copies) return { simple: copies, statement: [NO_PARAMETERS, NO_DATA], portal: [NO_DATA], rows: copies }
   const word = /^\s*\(*(\w+)/.exec(text)?.[1]?.toUpperCase() ?? ''
   if (!['SELECT', 'WITH', 'VALUES', 'TABLE', 'SHOW', 'FETCH', 'EXECUTE', 'EXPLAIN'].includes(word)) {
     const tag = done(word === '' ? 'SELECT 0' : word)

@@ -1,3 +1,4 @@
+import { letterOf } from './answer-book.ts'
 import { campaign } from './campaign.ts'
 import { loadSessions } from './corpus.ts'
 import { seedsOf } from './client-stream.ts'
@@ -33,16 +34,23 @@ async function live(port: number, ledger: Ledger, random: Random): Promise<Lived
 
 /** A captured session, one batch at a time; false once the other side is gone, or silent. */
 async function replay(client: FuzzClient, script: readonly Buffer[]): Promise<boolean> {
+  const { heard } = client
+  const isAnswered = (): boolean => heard.answered || heard.takesInput
   let batch: Buffer[] = []
-  for (const frame of script) {
+  for (const [place, frame] of script.entries()) {
     batch.push(frame)
     client.announce(frame)
-    if (frame[0] !== 0x53 && frame[0] !== 0x51) continue
-    const wanted = client.heard.readies + 1
+    if (!isAnsweredTo(frame, script[place + 1])) continue
     client.write(Buffer.concat(batch))
     batch = []
-    await client.until(() => client.heard.readies >= wanted, QUIET)
-    if (client.over || client.heard.readies < wanted) return false
+    await client.until(isAnswered, QUIET)
+    if (client.over || !isAnswered()) return false
   }
   return true
+}
+
+/** A Query, a Sync, and the end of the input of a COPY that no Sync follows. */
+function isAnsweredTo(frame: Buffer, next: Buffer | undefined): boolean {
+  const letter = letterOf(frame)
+  return 'QS'.includes(letter) || ('cf'.includes(letter) && letterOf(next ?? frame) !== 'S')
 }

@@ -106,9 +106,9 @@ function breaking(one: Buffer, chance: Random, frames: readonly Buffer[]): Spoil
   }
 }
 
-/** Rows whose columns are not what was said of them may show anything, as a target that lies may. */
+/** Rows whose columns or format are not what was said of them may show anything, as a target that lies may. */
 function concernsRows(one: Buffer, said: readonly Buffer[]): boolean {
-  return [one, ...said].some((frame) => frame.length === 0 || 'TD'.includes(letterOf(frame)))
+  return [one, ...said].some((frame) => frame.length === 0 || 'TDHd'.includes(letterOf(frame)))
 }
 
 function varied(frame: Buffer, chance: Random): Buffer {

@@ -5,7 +5,7 @@ import { isUtf8 } from 'node:buffer'
  * of letters, one for each field. A problem is a sentence; undefined is none.
  *
  * `s` string · `1` `2` `4` integers of so many bytes · `v` length and value · `k` S or P · `z` transaction status ·
- * `b` format code · `*` any bytes up to the end · `(…)` a list behind its Int16 count · `e` error fields
+ * `b` format code · `o` the same in one byte · `*` any bytes up to the end · `(…)` a list behind its Int16 count · `e` error fields
  */
 const FRONTEND: Readonly<Record<string, string>> = {
   Q: 's',
@@ -20,10 +20,10 @@ const FRONTEND: Readonly<Record<string, string>> = {
   F: '*',
   d: '*',
   c: '',
-  f: '*',
+  f: 's',
 }
 
-/** What may reach a client once its session has started. */
+/** What may reach a client once its session has started: never CopyBothResponse, nor what answers a function call. */
 const BACKEND: Readonly<Record<string, string>> = {
   '1': '',
   '2': '',
@@ -32,18 +32,22 @@ const BACKEND: Readonly<Record<string, string>> = {
   C: 's',
   D: '(v)',
   E: 'e',
+  G: 'o(b)',
+  H: 'o(b)',
   I: '',
   N: 'e',
   S: 'ss',
   T: '(s42424b)',
   Z: 'z',
+  c: '',
+  d: '*',
   n: '',
   s: '',
   t: '(4)',
 }
 
-/** What a gateway may send to a target: never COPY data, never a function call. */
-const TO_TARGET = 'QPBDCEHSX'
+/** What a gateway may send to a target: never a function call. */
+const TO_TARGET = 'QPBDCEHSXdcf'
 
 /** `counts`: of the lists read so far. */
 type Place = { readonly bytes: Buffer; at: number; readonly strict: boolean; readonly counts: number[] }
@@ -113,6 +117,8 @@ function readField(place: Place, kind: string): boolean {
       return [0x49, 0x54, 0x45].includes(readNumber(place, 1) ?? 0)
     case 'b':
       return (readNumber(place, 2) ?? 2) < 2
+    case 'o':
+      return (readNumber(place, 1) ?? 2) < 2
     case 'e':
       return readErrorFields(place)
     case '*':
