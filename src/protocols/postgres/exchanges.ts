@@ -34,6 +34,13 @@ export type Outgoing = {
   readonly done?: Expectation['done']
 }
 
+/** What may come while a COPY takes input, and leaves it open. */
+const UNASKED: ReadonlySet<number> = new Set([
+  BACKEND.NoticeResponse,
+  BACKEND.ParameterStatus,
+  BACKEND.NotificationResponse,
+])
+
 /** What an exchange is made of. */
 export type Making = {
   /** `simple`: a Query; `extended`: ends in Parse or Execute; `keeping`: what runs under the session's permit. */
@@ -108,7 +115,10 @@ export class PostgresExchange implements Exchange {
     const { style, operation, portal } = this.#making
     const messages = this.#withSync()
     if (this.#making.sense?.controlsTransaction) connection.transactionMayChange = true
-    if (portal) portal.started = true
+    if (portal && !portal.started) {
+      portal.started = true
+      portal.startedIn = connection.batch
+    }
     if (this.#mayAskForInput) connection.copyIn.expect(this.#copies('in').length)
     connection.changeNames(this.#making.sense?.nameChanges ?? [])
     for (const message of messages) {
@@ -231,6 +241,7 @@ export class PostgresExchange implements Exchange {
   #noteInput({ type }: Frame): void {
     const { copyIn } = this.#connection
     if (type === BACKEND.ErrorResponse || type === BACKEND.CommandComplete) copyIn.close()
+    if (copyIn.operation && !UNASKED.has(type)) throw new Fault('protocol', 'the target answers while it takes input')
     if (type !== BACKEND.CopyInResponse) return
     if (this.#fed++ >= this.#copies('in').length)
       throw new Fault('protocol', 'the target asked for input that nobody has')
