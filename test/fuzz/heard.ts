@@ -87,7 +87,8 @@ export class Heard {
   #fit(letter: string, frame: Buffer): string | undefined {
     const heard = this.#readings.map((reading) => reading.heard(letter))
     const fitting = heard.flatMap((result) => (typeof result === 'string' ? [] : result))
-    if (fitting.length === 0) return `${heard.filter((result) => typeof result === 'string').join('; or ')}: ${frame.toString('latin1', 5, 200)}`
+    if (fitting.length === 0)
+      return `${heard.filter((result) => typeof result === 'string').join('; or ')}: ${frame.toString('latin1', 5, 200)}`
     this.#readings = [...new Map(fitting.map((reading) => [reading.key, reading])).values()]
     return undefined
   }

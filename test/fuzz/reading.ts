@@ -89,13 +89,16 @@ export class Reading {
 
   /** Whatever a backend message can mean here: the readings to go on with, or why it cannot be. */
   heard(letter: string): readonly Reading[] | string {
-    const { pending, copy } = this.#state
+    const { pending, copy, feeding } = this.#state
     const head = pending[0]
     if (head === undefined) return `${letter} though nothing was asked`
-    if (copy && !WITHIN_COPY[copy].includes(letter)) return `${letter} while a COPY is open`
+    if (copy && (copy === 'out' || feeding) && !WITHIN_COPY[copy].includes(letter))
+      return `${letter} while a COPY is open`
     if (letter === 'E') return this.#failed()
     if (!WITHIN[head]!.includes(letter)) return `${letter} as an answer to ${head}`
     if (INPUT.includes(letter) && copy !== 'out') return `${letter} though no COPY is open`
+    if (copy === 'in' && (letter === 'C' || ENDS[head]!.includes(letter)))
+      this.#close(pending.filter((asked) => asked !== DOUBTFUL))
     this.#follow(letter)
     if (ENDS[head]!.includes(letter)) this.#state.pending.shift()
     this.#ignoreInput()
@@ -105,7 +108,6 @@ export class Reading {
   /** Into a COPY, through it and out of it. */
   #follow(letter: string): void {
     const state = this.#state
-    if (letter === 'C' && state.copy === 'in') this.#close(state.pending.filter((asked) => asked !== DOUBTFUL))
     if (letter === 'c') state.copy = undefined
     if (letter === 'H') state.copy = 'out'
     if (letter !== 'G') return
