@@ -37,9 +37,9 @@ export class CopyIn {
     this.#coming += copies
   }
 
-  /** Those statements are over, whatever they have asked for. */
-  over(): void {
-    this.#coming = 0
+  /** Of statements that are over, so many never asked; others may be on their way behind them. */
+  over(copies: number): void {
+    this.#coming -= copies
     this.#decided()
   }
 

@@ -208,7 +208,7 @@ export class PostgresExchange implements Exchange {
       done: (result) => {
         message.done?.(result)
         if (this.#mayAskForInput && (message.sent === 'Query' || message.sent === 'Execute'))
-          this.#connection.copyIn.over()
+          this.#connection.copyIn.over(this.#copies('in').length - this.#fed)
         if (message.sent === 'Execute' && result === 'skipped' && portal) portal.started = false
       },
     }
