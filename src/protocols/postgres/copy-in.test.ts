@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import type { Operation } from '../../gateway/domain.ts'
 import { CopyIn } from './copy-in.ts'
 
-const OPERATION = { id: 'op_1' } as Operation
+const OPERATION = { id: 'op_1' } as unknown as Operation
 
 describe('copy-in mode', () => {
   it('is waited for by a COPY that was sent before the one ahead of it was answered', () => {
