@@ -199,16 +199,16 @@ export class PostgresExchange implements Exchange {
 
   #watch(message: Outgoing): Partial<Expectation> {
     const { portal } = this.#making
+    const runs = message.sent === 'Query' || message.sent === 'Execute'
     return {
-      copies: (this.#making.sense?.copies ?? []).length > 0,
+      copies: runs && (this.#making.sense?.copies ?? []).length > 0,
       frame: (frame) => {
         message.frame?.(frame)
         this.#note(frame)
       },
       done: (result) => {
         message.done?.(result)
-        if (this.#mayAskForInput && (message.sent === 'Query' || message.sent === 'Execute'))
-          this.#connection.copyIn.over(this.#copies('in').length - this.#fed)
+        if (this.#mayAskForInput && runs) this.#connection.copyIn.over(this.#copies('in').length - this.#fed)
         if (message.sent === 'Execute' && result === 'skipped' && portal) portal.started = false
       },
     }
