@@ -5,7 +5,7 @@ import { renderer } from '../src/protocols/postgres/render.ts'
 import type { StoredEntry } from '../src/record/entry.ts'
 import { replay } from '../src/record/replay.ts'
 import { replayText } from '../src/record/replay-text.ts'
-import { execute, flush, parse, query, run, sync, terminate } from './client-messages.ts'
+import { bind, execute, flush, parse, query, run, sync, terminate } from './client-messages.ts'
 import { data, done, LOAD, LOADERS, startCopyScene } from './copy-scene.ts'
 import { frame, u16, u32 } from './frames-builder.ts'
 import { approve } from './holding.ts'
@@ -212,6 +212,19 @@ describe('a client that does not keep to the COPY it began', () => {
       client.send(query(LOAD))
       await client.until('G')
       client.send(data('1\ta\n'), ...messages, done)
+      assert.equal(brief(await client.closed()).at(-1), 'E SP007')
+      assert.equal(await loaded(), '')
+    })
+  }
+
+  const early: Readonly<Record<string, Buffer>> = {
+    'what has to wait for a human': query('UPDATE orders SET total = 1 WHERE id = 1'),
+    'a Bind': bind(),
+  }
+  for (const [name, message] of Object.entries(early)) {
+    it(`and sends ${name} before it is asked for rows ends its session, and nothing is loaded`, async () => {
+      await using client = await connect()
+      client.send(query(LOAD), message, data('1\ta\n'), done, sync)
       assert.equal(brief(await client.closed()).at(-1), 'E SP007')
       assert.equal(await loaded(), '')
     })

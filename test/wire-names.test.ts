@@ -263,3 +263,22 @@ describe('what the gateway does not take', () => {
     assert.deepEqual(brief(await client.closed()).at(-1), 'E SP007')
   })
 })
+
+describe('an Execute of a portal that has begun', () => {
+  it('is an operation of its own when the Execute before it may have been skipped', async () => {
+    await using client = await connect()
+    const text = `${IDS} -- once`
+    await last(client, [query('BEGIN')], [parse(text, 's'), bind({ statement: 's', portal: 'p' }), sync])
+    const failing = [describePortal('none'), execute('p'), sync, query('ROLLBACK TO a'), execute('p'), sync]
+    const answer = await last(client, [query('SAVEPOINT a')], failing)
+    assert.deepEqual(answer.slice(0, 4), ['E 34000', 'Z E', 'C ROLLBACK', 'Z T'])
+    assert.ok(answer.some((line) => line.startsWith('C SELECT')))
+    await client[Symbol.asyncDispose]()
+    const records = await scene.records()
+    const executed = records.filter((entry) => entry.type === 'operation' && entry.text === text)
+    assert.deepEqual(
+      executed.map((entry) => 'stage' in entry && entry.stage),
+      ['prepare', 'execute', 'execute'],
+    )
+  })
+})

@@ -20,8 +20,8 @@ after(() => reader[Symbol.asyncDispose]())
 const BAD = `SELECT 'bad'`
 const GOOD = `SELECT 'good'`
 
-function faulty(fault: (client: FakeClient) => readonly Buffer[]): ReturnType<typeof honestTarget> {
-  return honestTarget((text, client) => (text === BAD ? fault(client) : undefined))
+function faulty(fault: (client: FakeClient) => readonly Buffer[], bad = BAD): ReturnType<typeof honestTarget> {
+  return honestTarget((text, client) => (text === bad ? fault(client) : undefined))
 }
 
 /** Every session is over, its lease revoked and recorded, its connection to the target closed; nothing was thrown. */
@@ -62,6 +62,36 @@ const TARGET_FAULTS: Readonly<Record<string, Fault>> = {
     return []
   },
 }
+
+const OUT = `COPY (SELECT 'rows') TO STDOUT`
+const IN = 'COPY customers (id, name) FROM STDIN'
+const starts = (letter: 'G' | 'H', ...more: readonly Buffer[]): Buffer => frame(letter, Buffer.of(0), u16(0), ...more)
+const COPIED = frame('d', Buffer.from('Ada\n'))
+
+const COPY_FAULTS: Readonly<Record<string, readonly [text: string, ...said: readonly Buffer[]]>> = {
+  'something behind the end of its rows': [OUT, starts('H'), COPIED, frame('c', str('ada@example.com')), ready('I')],
+  'something behind the start of its rows': [OUT, starts('H', str('ada@example.com')), frame('c')],
+  'rows in no format': [OUT, frame('H', Buffer.of(2), u16(0)), frame('c')],
+  'no end of its rows': [OUT, starts('H'), COPIED, done('COPY 1'), ready('I')],
+  'other rows among its rows': [OUT, starts('H'), COPIED, COLUMNS, ROW, frame('c')],
+  'an end of its rows behind an error': [OUT, starts('H'), error({ S: 'ERROR', C: '22012', M: 'no' }), frame('c')],
+  'something behind the question for input': [IN, starts('G', str('ada@example.com'))],
+  'an answer while it takes input': [IN, starts('G'), COLUMNS, ROW],
+}
+
+describe('a target that does not keep to the COPY that it was asked for', () => {
+  for (const [name, [text, ...said]] of Object.entries(COPY_FAULTS)) {
+    it(`ends its session with SP004: ${name}`, async () => {
+      await using scene = await startFakeScene(reader, { answer: faulty(() => said, text) })
+      await using client = await scene.connect()
+      client.send(query(text))
+      const heard = await client.closed()
+      assert.equal(fatal(heard), 'E SP004')
+      assert.ok(!Buffer.concat(heard.map(({ body }) => body)).includes('ada@example.com'))
+      await assertEnded(scene)
+    })
+  }
+})
 
 describe('a target that does not keep to the protocol', () => {
   for (const [name, fault] of Object.entries(TARGET_FAULTS)) {

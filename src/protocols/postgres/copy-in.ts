@@ -10,6 +10,9 @@ import { joined } from './pieces.ts'
 /** What a client may send while the target takes input; the server itself ends the connection at any other message. */
 const COPYING: ReadonlySet<FrontendName | undefined> = new Set(['CopyData', 'CopyDone', 'CopyFail', 'Sync', 'Flush'])
 
+/** What a client is told that sends anything else. */
+export const NOTHING_ELSE = 'a client sends nothing but the rows of its COPY'
+
 /** Whether the target takes input from the client, and for which operation ("COPY Operations": copy-in mode). */
 export class CopyIn {
   #operation: Operation | undefined
@@ -34,9 +37,9 @@ export class CopyIn {
     this.#coming += copies
   }
 
-  /** Those statements are over, whatever they have asked for. */
-  over(): void {
-    this.#coming = 0
+  /** Of statements that are over, so many never asked; others may be on their way behind them. */
+  over(copies: number): void {
+    this.#coming -= copies
     this.#decided()
   }
 

@@ -6,6 +6,7 @@ import type { CopyForm, Statement } from '../../sql/reader.ts'
 import { maskRows, wholeRows } from './copy-rows.ts'
 import { encodeCopyData } from './encode.ts'
 import { body, type Frame } from './frames.ts'
+import { decodeCopyResponse } from './messages-target.ts'
 import type { PostgresTarget } from './postgres-target.ts'
 
 /** A row that is spread over several messages waits for its end, up to this many bytes. */
@@ -21,10 +22,11 @@ export class CopyOut {
   readonly #form: CopyForm
   #rest: Buffer = NOTHING
 
-  /** `response` is the CopyOutResponse: its first byte says whether what follows is binary. */
+  /** `response` is the CopyOutResponse. */
   constructor(form: CopyForm | undefined, response: Frame) {
+    const { binary } = decodeCopyResponse(response)
     if (form === undefined) throw new Fault('protocol', 'the target started a COPY that nobody asked for')
-    if ((form.format === 'binary') !== (body(response)[0] === 1))
+    if ((form.format === 'binary') !== binary)
       throw new Fault('protocol', 'the target writes the rows of a COPY in another format than it was asked for')
     this.#form = form
   }

@@ -6,8 +6,12 @@ import { CopyOut } from './copy-out.ts'
 import { encodeErrorResponse, encodeNoticeResponse, encodeNotificationResponse } from './encode.ts'
 import type { Frame } from './frames.ts'
 import {
+  decodeCommandComplete,
+  decodeCopyResponse,
   decodeErrorFields,
   decodeNotificationResponse,
+  decodeParameterDescription,
+  decodeParameterStatus,
   decodeRowDescription,
   type ErrorFields,
   type RowField,
@@ -39,8 +43,29 @@ const BOOKKEEPING: ReadonlySet<BackendName> = new Set([
   'ReadyForQuery',
 ])
 
-/** Fields that never carry a value: codes and places ("Error and Notice Message Fields"). */
-const SAFE_FIELDS: ReadonlySet<string> = new Set(['S', 'V', 'C', 'P', 'F', 'L', 'R'])
+/** What may come between CopyOutResponse and CopyDone ("COPY Operations"). */
+const WITHIN_COPY: ReadonlySet<BackendName> = new Set([
+  'CopyData',
+  'CopyDone',
+  'ErrorResponse',
+  'NoticeResponse',
+  'ParameterStatus',
+  'NotificationResponse',
+])
+
+/**
+ * Fields that never carry a value, and what they look like: severity (in the server's language), SQLSTATE, places ("Error
+ * and Notice Message Fields").
+ */
+const SAFE_FIELDS: Readonly<Record<string, RegExp>> = {
+  S: /^[\p{L}\p{M} ]{1,40}$/u,
+  V: /^[A-Z]{1,20}\d?$/,
+  C: /^[0-9A-Z]{5}$/,
+  P: /^\d{1,10}$/,
+  F: /^[\w./+-]{1,200}$/,
+  L: /^\d{1,10}$/,
+  R: /^\w{1,100}$/,
+}
 /** Names of objects: schema, table, column, type, constraint. A function can put anything there (RAISE … USING TABLE). */
 const NAME_FIELDS: ReadonlySet<string> = new Set(['s', 't', 'c', 'd', 'n'])
 
@@ -78,6 +103,7 @@ export class AnswerPart implements Part {
 
   #message(frame: Frame, masker: Masker): Buffer {
     const name = backendName(frame.type)!
+    if (this.#columns.copy) this.#copyAllows(name)
     switch (name) {
       case 'RowDescription':
         if (this.#columns.inline) this.#describe(decodeRowDescription(frame))
@@ -85,6 +111,9 @@ export class AnswerPart implements Part {
       case 'DataRow':
         this.#columns.plan ??= planRow(this.#fields(), this.#egress.classesOf, masker)
         return maskDataRow(frame, this.#columns.plan, masker)
+      case 'CopyInResponse':
+        decodeCopyResponse(frame)
+        return frame.bytes
       case 'CopyOutResponse':
         this.#columns.copy = new CopyOut(this.#columns.copies.shift(), frame)
         return frame.bytes
@@ -97,9 +126,15 @@ export class AnswerPart implements Part {
       case 'NoticeResponse':
         return encodeNoticeResponse(maskTexts(decodeErrorFields(frame), this.#egress, masker))
       case 'NotificationResponse':
-        return this.#egress.withholdsPayloads ? withoutPayload(frame) : maskWhole(frame, masker)
+        return notification(frame, this.#egress.withholdsPayloads, masker)
+      case 'ParameterDescription':
+        decodeParameterDescription(frame)
+        return frame.bytes
       case 'ParameterStatus':
+        decodeParameterStatus(frame)
+        return maskWhole(frame, masker)
       case 'CommandComplete':
+        decodeCommandComplete(frame)
         return maskWhole(frame, masker)
       default:
         return frame.bytes
@@ -114,6 +149,12 @@ export class AnswerPart implements Part {
   #copy(): CopyOut {
     if (!this.#columns.copy) throw new Fault('protocol', 'the target sent rows of a COPY that it has not begun')
     return this.#columns.copy
+  }
+
+  /** An error ends the COPY, and what waited for the end of its row. */
+  #copyAllows(name: BackendName): void {
+    if (!WITHIN_COPY.has(name)) throw new Fault('protocol', `the target sent ${name} among the rows of a COPY`)
+    if (name === 'ErrorResponse') this.#columns.copy = undefined
   }
 
   #endCopy(frame: Frame, masker: Masker): Buffer {
@@ -142,8 +183,8 @@ function maskTexts(fields: ErrorFields, egress: Egress, masker: Masker): Record<
   const withheld = egress.withholdsTexts && !isWithoutValues(fields)
   const kept: Record<string, string> = {}
   for (const [code, value] of fields) {
-    if (SAFE_FIELDS.has(code) || (NAME_FIELDS.has(code) && !fields.has('W'))) kept[code] = value
-    else if (!withheld) kept[code] = maskText(value, masker)
+    if (SAFE_FIELDS[code]?.test(value)) kept[code] = value
+    else if (!withheld || (NAME_FIELDS.has(code) && !fields.has('W'))) kept[code] = maskText(value, masker)
   }
   if (withheld) kept.M = withheldText(kept)
   return kept
@@ -166,10 +207,10 @@ function withheldText({
   return `The target answered ${code}${place}; its text is withheld because it may show masked values.`
 }
 
-/** A trigger can notify with a row's values: the listener learns that something happened, not what. */
-function withoutPayload(frame: Frame): Buffer {
+/** A trigger can notify with a row's values: withheld, the listener learns that something happened, not what. */
+function notification(frame: Frame, withheld: boolean, masker: Masker): Buffer {
   const { pid, channel } = decodeNotificationResponse(frame)
-  return encodeNotificationResponse(pid, channel, '***')
+  return withheld ? encodeNotificationResponse(pid, channel, '***') : maskWhole(frame, masker)
 }
 
 function maskText(value: string, masker: Masker): string {

@@ -34,6 +34,13 @@ export type Outgoing = {
   readonly done?: Expectation['done']
 }
 
+/** What may come while a COPY takes input, and leaves it open. */
+const UNASKED: ReadonlySet<number> = new Set([
+  BACKEND.NoticeResponse,
+  BACKEND.ParameterStatus,
+  BACKEND.NotificationResponse,
+])
+
 /** What an exchange is made of. */
 export type Making = {
   /** `simple`: a Query; `extended`: ends in Parse or Execute; `keeping`: what runs under the session's permit. */
@@ -108,7 +115,10 @@ export class PostgresExchange implements Exchange {
     const { style, operation, portal } = this.#making
     const messages = this.#withSync()
     if (this.#making.sense?.controlsTransaction) connection.transactionMayChange = true
-    if (portal) portal.started = true
+    if (portal && !portal.started) {
+      portal.started = true
+      portal.startedIn = connection.batch
+    }
     if (this.#mayAskForInput) connection.copyIn.expect(this.#copies('in').length)
     connection.changeNames(this.#making.sense?.nameChanges ?? [])
     for (const message of messages) {
@@ -189,16 +199,16 @@ export class PostgresExchange implements Exchange {
 
   #watch(message: Outgoing): Partial<Expectation> {
     const { portal } = this.#making
+    const runs = message.sent === 'Query' || message.sent === 'Execute'
     return {
-      copies: (this.#making.sense?.copies ?? []).length > 0,
+      copies: runs && (this.#making.sense?.copies ?? []).length > 0,
       frame: (frame) => {
         message.frame?.(frame)
         this.#note(frame)
       },
       done: (result) => {
         message.done?.(result)
-        if (this.#mayAskForInput && (message.sent === 'Query' || message.sent === 'Execute'))
-          this.#connection.copyIn.over()
+        if (this.#mayAskForInput && runs) this.#connection.copyIn.over(this.#copies('in').length - this.#fed)
         if (message.sent === 'Execute' && result === 'skipped' && portal) portal.started = false
       },
     }
@@ -231,6 +241,7 @@ export class PostgresExchange implements Exchange {
   #noteInput({ type }: Frame): void {
     const { copyIn } = this.#connection
     if (type === BACKEND.ErrorResponse || type === BACKEND.CommandComplete) copyIn.close()
+    if (copyIn.operation && !UNASKED.has(type)) throw new Fault('protocol', 'the target answers while it takes input')
     if (type !== BACKEND.CopyInResponse) return
     if (this.#fed++ >= this.#copies('in').length)
       throw new Fault('protocol', 'the target asked for input that nobody has')

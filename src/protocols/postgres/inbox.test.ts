@@ -47,14 +47,25 @@ describe('Inbox', () => {
   })
 
   it('keeps hidden answers from the client, but lets others see them', async () => {
+    for (const type of [0x54, 0x6e]) {
+      const inbox = new Inbox(() => undefined)
+      const seen: Frame[] = []
+      const hidden = inbox.expectation('DescribePortal', { frame: (one) => void seen.push(one) }, true)
+      inbox.seal()
+      hidden.frame?.({ ...frame, type })
+      hidden.done?.('done')
+      assert.deepEqual(await next(inbox), { frames: 0, last: true })
+      assert.deepEqual(seen, [{ ...frame, type }])
+    }
+  })
+
+  it('gives the client the error that came in place of a hidden answer: nothing else tells it', async () => {
     const inbox = new Inbox(() => undefined)
-    const seen: Frame[] = []
-    const hidden = inbox.expectation('DescribePortal', { frame: (one) => void seen.push(one) }, true)
+    const hidden = inbox.expectation('DescribePortal', {}, true)
     inbox.seal()
-    hidden.frame?.(frame)
-    hidden.done?.('done')
-    assert.deepEqual(await next(inbox), { frames: 0, last: true })
-    assert.deepEqual(seen, [frame])
+    hidden.frame?.({ ...frame, type: 0x45 })
+    hidden.done?.('failed')
+    assert.deepEqual(await next(inbox), { frames: 1, last: true })
   })
 
   it('says how many bytes wait, and not of what it was made with', async () => {

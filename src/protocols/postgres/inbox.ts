@@ -1,6 +1,9 @@
 import type { Soon } from '../../gateway/source.ts'
 import type { Frame } from './frames.ts'
 import type { Expectation, Result } from './answers.ts'
+import { BACKEND } from './message-types.ts'
+
+const DESCRIBES: ReadonlySet<number> = new Set([BACKEND.RowDescription, BACKEND.NoData])
 
 /** What has come in since the last batch, and whether it was the last. */
 export type Batch = { readonly frames: readonly Frame[]; readonly last: boolean }
@@ -24,7 +27,10 @@ export class Inbox {
     this.#frames = [...received]
   }
 
-  /** An expectation whose frames come here; `also` is told too. `hidden`: the client did not ask for it. */
+  /**
+   * An expectation whose frames come here; `also` is told too. `hidden`: the client did not ask for the description, but
+   * an error in its place is the answer to what it asked.
+   */
   expectation(sent: Expectation['sent'], also: Partial<Expectation> = {}, hidden = false): Expectation {
     this.#open++
     return {
@@ -32,7 +38,7 @@ export class Inbox {
       copies: also.copies,
       frame: (frame) => {
         also.frame?.(frame)
-        if (!hidden) this.put(frame)
+        if (!hidden || !DESCRIBES.has(frame.type)) this.put(frame)
       },
       done: (result: Result) => {
         also.done?.(result)

@@ -36,5 +36,17 @@ export const CLIENT_WHOLE: FrameLimit = (type) => WHOLE[type] ?? CLIENT_LIMITS(t
 
 const backendTypes: ReadonlySet<number> = new Set(Object.values(BACKEND))
 
+/** Messages of a target without content, and the one with a single byte: they are passed on as they are. */
+const TARGET: Readonly<Record<number, number>> = {
+  [BACKEND.ParseComplete]: 4,
+  [BACKEND.BindComplete]: 4,
+  [BACKEND.CloseComplete]: 4,
+  [BACKEND.EmptyQueryResponse]: 4,
+  [BACKEND.NoData]: 4,
+  [BACKEND.PortalSuspended]: 4,
+  [BACKEND.CopyDone]: 4,
+  [BACKEND.ReadyForQuery]: 5,
+}
+
 /** A value of PostgreSQL is at most 1 GiB; a target's message here at most a quarter of that. */
-export const TARGET_LIMITS: FrameLimit = (type) => (backendTypes.has(type) ? 256 * MIB : 0)
+export const TARGET_LIMITS: FrameLimit = (type) => TARGET[type] ?? (backendTypes.has(type) ? 256 * MIB : 0)

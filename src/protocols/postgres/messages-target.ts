@@ -87,6 +87,15 @@ export function decodeCommandComplete(frame: Frame): CommandTag {
   return /^\d{1,20}$/.test(last) && last !== tag ? { tag, rows: Number(last) } : { tag }
 }
 
+/** CopyInResponse and CopyOutResponse: the format of the rows, then of each column. */
+export function decodeCopyResponse(frame: Frame): { readonly binary: boolean; readonly formats: readonly Format[] } {
+  const cursor = openBody('CopyResponse', frame)
+  const format = cursor.uint8()
+  if (format > 1) throw new Fault('protocol', 'malformed CopyResponse: no such format')
+  const formats = cursor.list(2, () => readFormat('CopyResponse', cursor))
+  return cursor.ended({ binary: format === 1, formats })
+}
+
 export function decodeReadyForQuery(frame: Frame): TransactionStatus {
   const cursor = openBody('ReadyForQuery', frame)
   const status = String.fromCharCode(cursor.uint8())

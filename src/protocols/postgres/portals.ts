@@ -26,4 +26,6 @@ export type Portal = {
   describing?: number
   /** An Execute was sent: another one goes on with the same operation. */
   started: boolean
+  /** The batch in which that was: a later one cannot count on it before it is answered. */
+  startedIn?: number
 }

@@ -4,7 +4,7 @@ import { refuse } from '../../gateway/refusals.ts'
 import { soon, type Soon, type Source } from '../../gateway/source.ts'
 import type { Result } from './answers.ts'
 import type { Connection } from './connection.ts'
-import { readInput } from './copy-in.ts'
+import { NOTHING_ELSE, readInput } from './copy-in.ts'
 import type { Portal, Prepared } from './portals.ts'
 import { encodeDescribe } from './encode.ts'
 import { PostgresExchange, type Outgoing } from './exchanges.ts'
@@ -76,8 +76,7 @@ export class Reading implements Source<Exchange | Input> {
     if (from === 'target') return unsolicited(connection, frame)
     const name = frontendName(frame.type)
     if (connection.skipping && name !== 'Sync') return undefined
-    if (connection.copyIn.forbids(name))
-      throw new Fault('protocol', `a client sends nothing but the rows of its COPY, and not ${name ?? frame.type}`)
+    if (connection.copyIn.forbids(name)) throw new Fault('protocol', `${NOTHING_ELSE}, and not ${name ?? frame.type}`)
     if (connection.copyIn.ignores(name)) return undefined
     switch (name) {
       case 'Query':
@@ -201,14 +200,27 @@ function readExecute(connection: Connection, frame: Frame, kept: readonly Outgoi
   const { portal: name } = decodeExecute(frame)
   return soon(portalOf(connection, frame), (portal) => {
     if (!portal) return noSuchPortal(connection, name)
-    const before = [...kept, ...describe(connection, portal, name)]
-    if (portal.started || !portal.prepared.statement) {
-      const messages = [...before, { bytes: frame.bytes, sent: 'Execute' } as const]
-      return new PostgresExchange(connection, { style: 'keeping', messages, portal })
-    }
-    const understood = understandPrepared(connection, portal.prepared)
-    return soon(understood, (understood) => executeOf(connection, frame, before, { portal, understood }))
+    // The target may have skipped the Execute that began it: then this one is the first.
+    const begunBefore = portal.started && portal.startedIn !== connection.batch
+    const certain = begunBefore && !connection.answers.quiet ? connection.caughtUp() : undefined
+    return soon(certain, () =>
+      executePortal(connection, frame, portal, [...kept, ...describe(connection, portal, name)]),
+    )
   })
+}
+
+function executePortal(
+  connection: Connection,
+  frame: Frame,
+  portal: Portal,
+  before: readonly Outgoing[],
+): Soon<Exchange> {
+  if (portal.started || !portal.prepared.statement) {
+    const messages = [...before, { bytes: frame.bytes, sent: 'Execute' } as const]
+    return new PostgresExchange(connection, { style: 'keeping', messages, portal })
+  }
+  const understood = understandPrepared(connection, portal.prepared)
+  return soon(understood, (understood) => executeOf(connection, frame, before, { portal, understood }))
 }
 
 function executeOf(

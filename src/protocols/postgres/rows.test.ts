@@ -36,8 +36,15 @@ describe('planRow', () => {
   it('passes rows in which nothing is to be done', () => {
     const fields = [{ table: CUSTOMERS, column: 1 }, {}]
     assert.equal(plan(hiding, ...fields).passes, true)
-    const row = Buffer.from('not even a row')
+    const row = dataRow('1', null)
     assert.equal(maskDataRow(asFrame(row), plan(hiding, ...fields), hiding), row)
+  })
+
+  it('passes nothing that is no row of these columns', () => {
+    const fields = [{ table: CUSTOMERS, column: 1 }, {}]
+    const left = Buffer.concat([dataRow('1', null), Buffer.of(0)])
+    for (const row of [dataRow('1'), dataRow('1', '2', '3'), dataRow('1', '2').subarray(0, -1), left])
+      assert.throws(() => maskDataRow(asFrame(row), plan(hiding, ...fields), hiding), { code: 'protocol' })
   })
 
   it('has work with a hidden column, an unknown origin, and text to search', () => {
@@ -99,9 +106,15 @@ describe('maskDataRow', () => {
   it('looks into a row only where its bytes have something suspect', () => {
     const searched = plan(detecting, {}, { type: 3802, format: 1 })
     assert.deepEqual([searched.passes, searched.searches], [false, true])
-    const row = Buffer.from('not even a row')
-    assert.equal(maskDataRow(asFrame(row), searched, detecting), row)
-    assert.throws(() => maskDataRow(asFrame(Buffer.from('not a row @ all')), searched, detecting), isProtocolFault)
+    const looked: string[] = []
+    const text = (value: Uint8Array) => {
+      looked.push(Buffer.from(value).toString())
+      return detecting.text(value)
+    }
+    const row = dataRow('nobody', '\x01{}')
+    assert.equal(maskDataRow(asFrame(row), searched, { ...detecting, text }), row)
+    maskDataRow(asFrame(dataRow('no@body', '\x01{}')), searched, { ...detecting, text })
+    assert.deepEqual(looked, ['no@body', '{}'])
     assert.equal(plan(detecting, {}, { type: 1700, format: 1 }).searches, false)
     assert.equal(plan(detecting, {}, { table: CUSTOMERS, column: 2 }).searches, false)
   })

@@ -20,8 +20,8 @@ type ColumnPlan =
   | { readonly does: 'detect'; readonly detect: DetectIn }
 
 /**
- * What happens to each column of a result. `passes`: nothing at all, so that whole rows may be forwarded unread.
- * `searches`: nothing but a search for what stands there as text, so that rows without anything suspect may.
+ * What happens to each column of a result. `passes`: nothing at all, so that of a row only its lengths are read.
+ * `searches`: nothing but a search for what stands there as text, so that it is the same for rows without anything suspect.
  */
 export type RowPlan = { readonly columns: readonly ColumnPlan[]; readonly passes: boolean; readonly searches: boolean }
 
@@ -66,9 +66,9 @@ function isHidden(field: RowField, classesOf: ClassesOf, masker: Masker): boolea
  */
 export function maskDataRow(frame: Frame, plan: RowPlan, masker: Masker): Buffer {
   const { bytes } = frame
-  if (plan.passes || (plan.searches && !masker.suspects(bytes))) return bytes
   if (bytes.length < 7 || bytes.readUInt16BE(5) !== plan.columns.length)
     throw malformed(`it has not the ${plan.columns.length} columns described`)
+  if (plan.passes || (plan.searches && !masker.suspects(bytes))) return checked(bytes, plan.columns.length)
   const instead: (Buffer | undefined)[] = []
   let growth = 0
   let at = 7
@@ -102,6 +102,14 @@ function rewritten(bytes: Buffer, instead: readonly (Buffer | undefined)[], grow
   bytes.copy(row, written, kept)
   row.writeUInt32BE(row.length - 1, 1)
   return row
+}
+
+/** The row, once its values fill it exactly. */
+function checked(bytes: Buffer, columns: number): Buffer {
+  let at = 7
+  for (let left = columns; left > 0; left--) at += 4 + Math.max(valueLength(bytes, at), 0)
+  if (at !== bytes.length) throw malformed('bytes are left over')
+  return bytes
 }
 
 /** The length that stands at `at`; -1 for NULL. */

@@ -1,0 +1,57 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { startSqlReader } from '../../src/sql/worker-reader.ts'
+import { answerBook } from './answer-book.ts'
+import { loadSessions } from './corpus.ts'
+import { PATIENCE, startFuzzScene } from './fuzz-scene.ts'
+import { startFuzzTarget, type FuzzTargetOptions } from './fuzz-target.ts'
+import { Ledger } from './ledger.ts'
+import { random, type Random } from './random.ts'
+import { runLives, type Lived, type Ran, type Run } from './run.ts'
+
+/** What a campaign came to, for the test that started it. */
+export type Outcome = Ran & {
+  /** What `serve` threw, in words: nothing ever should. */
+  readonly thrown: readonly string[]
+  readonly problems: readonly string[]
+  readonly opened: number
+  readonly closed: number
+  readonly revoked: number
+  readonly lent: number
+}
+
+export type Campaign = {
+  readonly live: (port: number, ledger: Ledger, random: Random) => Promise<Lived>
+  readonly target?: Pick<FuzzTargetOptions, 'spoil' | 'start'>
+}
+
+/**
+ * Runs in a worker of its own: the test runner watches every promise of its thread, which costs more than the gateway.
+ * A rejection that nobody handles ends the worker, and so fails the test.
+ */
+export async function campaign({ live, target: moods }: Campaign): Promise<void> {
+  const run = workerData as Run
+  const ledger = new Ledger()
+  // However little time the machine has for it, a text is read: a life is the same when it is played again.
+  await using reader = startSqlReader({ timeoutMs: PATIENCE })
+  reader.learn('none', { version: '1', relations: [], functions: [], operators: [] })
+  await reader.read({ text: 'SELECT 1', target: 'none', searchPath: [], hidden: [] })
+  await using target = await startFuzzTarget({ book: answerBook(loadSessions()), ledger, ...moods })
+  await using scene = await startFuzzScene({ reader, ledger, targetPort: target.port })
+  const ran = await runLives(run, (seed) => live(scene.port, ledger, random(seed)))
+  await scene.quiet(PATIENCE)
+  const outcome: Outcome = {
+    ...ran,
+    thrown: scene.thrown.map(inWords),
+    problems: ledger.problems,
+    opened: ledger.count('session.opened'),
+    closed: ledger.count('session.closed'),
+    revoked: ledger.count('lease.revoked'),
+    lent: scene.lent.size,
+  }
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has none
+  parentPort!.postMessage(outcome)
+}
+
+function inWords(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}

@@ -1,0 +1,102 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { str, u32, untyped } from '../frames-builder.ts'
+import { TOKEN } from './fuzz-scene.ts'
+import type { Heard } from './heard.ts'
+import type { Account, Ledger } from './ledger.ts'
+import { whole } from './mutate.ts'
+
+/** One client, past its start. */
+export interface FuzzClient {
+  readonly socket: Socket
+  readonly account: Account
+  readonly heard: Heard
+  /** True once the other side has gone. */
+  readonly over: boolean
+  /** Tells both models of a well-formed message that is about to be sent. */
+  announce(frame: Buffer): void
+  write(bytes: Buffer): void
+  /** Sync and a Query that has to be answered unless the session has ended: true when it was. */
+  reachable(patienceMs: number): Promise<boolean>
+  /** Resolves when `is` holds, or the connection is over; false when neither came in time. */
+  until(is: () => boolean, patienceMs: number): Promise<boolean>
+}
+
+const LOGIN = Buffer.concat([
+  untyped(u32(3 << 16), str('user'), str('agent'), str('database'), str('orders'), Buffer.of(0)),
+  whole('p', str(TOKEN)),
+])
+/** Patience is counted in turns of a timer, not by the clock: a machine that has no time for this process is no hang. */
+const TICK_MS = 50
+const SYNC = whole('S')
+const ASK = whole('Q', str('SELECT 1'))
+
+/** Connects and logs in; undefined when the other side ends the connection first. `seed`: for the target's choices. */
+export async function connectFuzz(
+  port: number,
+  ledger: Ledger,
+  heard: Heard,
+  patienceMs: number,
+  seed = 0,
+): Promise<FuzzClient | undefined> {
+  const socket = connect({ host: '127.0.0.1', port, noDelay: true })
+  socket.on('error', () => undefined)
+  await Promise.race([once(socket, 'connect'), once(socket, 'close')]).catch(() => undefined)
+  if (socket.closed) return undefined
+  const account = ledger.open(`127.0.0.1:${socket.localPort}`)
+  account.seed = seed
+  const client = attend(socket, account, heard)
+  socket.write(LOGIN)
+  const came = await client.until(() => heard.started, patienceMs)
+  if (!came) heard.problems.push('the start of a session is not answered')
+  return heard.started ? client : undefined
+}
+
+function attend(socket: Socket, account: Account, heard: Heard): FuzzClient {
+  const state = { over: false, wake: (): void => undefined }
+  socket.on('data', (chunk: Buffer) => {
+    heard.take(chunk)
+    state.wake()
+  })
+  socket.on('end', () => heard.ended())
+  socket.on('close', () => {
+    state.over = true
+    state.wake()
+  })
+  const until = (is: () => boolean, patienceMs: number): Promise<boolean> => {
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    let left = patienceMs / TICK_MS
+    const look = (): void => {
+      if (is() || state.over || left <= 0) resolve(is() || state.over)
+    }
+    const timer = setInterval(() => {
+      left--
+      look()
+    }, TICK_MS)
+    state.wake = look
+    look()
+    return promise.finally(() => clearInterval(timer))
+  }
+  const announce = (frame: Buffer): void => {
+    account.clientSends(frame)
+    heard.clientSends(frame)
+  }
+  return {
+    socket,
+    account,
+    heard,
+    get over() {
+      return state.over
+    },
+    announce,
+    write: (bytes) => void (socket.writable && socket.write(bytes)),
+    until,
+    reachable: async (patienceMs) => {
+      for (const frame of [SYNC, ASK]) announce(frame)
+      if (socket.writable) socket.write(Buffer.concat([SYNC, ASK]))
+      const came = await until(() => heard.answered, patienceMs)
+      if (!came) heard.problems.push('the connection is open and answers nothing')
+      return came && !state.over
+    },
+  }
+}

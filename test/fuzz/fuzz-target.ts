@@ -1,0 +1,107 @@
+import { once } from 'node:events'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { frame, ready, str, u32 } from '../frames-builder.ts'
+import type { AnswerBook } from './answer-book.ts'
+import { HonestSession } from './honest-session.ts'
+import type { Account, Ledger } from './ledger.ts'
+
+/** What one connection to the target says instead of what an honest target would; undefined ends the connection. */
+export type Spoil = (honest: readonly Buffer[]) => readonly Buffer[] | undefined
+
+export type FuzzTargetOptions = {
+  readonly book: AnswerBook
+  readonly ledger: Ledger
+  /** Made for each connection; without it the target is honest. */
+  readonly spoil?: (account: Account | undefined) => Spoil
+  /** The whole of the start, up to ReadyForQuery. */
+  readonly start?: (account: Account | undefined) => readonly Buffer[]
+}
+
+export interface FuzzTarget extends AsyncDisposable {
+  readonly port: number
+}
+
+/** Version 3.0; a request to cancel has another number there, and gets no answer. */
+const PROTOCOL = 3 << 16
+/** No client may ever see it. */
+export const CANCEL_KEY = 'BACKEND-KEY-HUSH'
+const START = [
+  frame('R', u32(0)),
+  frame('S', str('server_version'), str('18.0')),
+  frame('S', str('client_encoding'), str('UTF8')),
+  frame('S', str('TimeZone'), str('UTC')),
+  frame('K', u32(4711), Buffer.from(CANCEL_KEY)),
+  ready('I'),
+]
+
+/** A target that lets everybody in, answers, and tells the ledger of every message it got. */
+export async function startFuzzTarget(options: FuzzTargetOptions): Promise<FuzzTarget> {
+  const sockets = new Set<Socket>()
+  const server = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket)
+    socket.on('error', () => undefined).on('close', () => sockets.delete(socket))
+    serve(socket, options)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+function serve(socket: Socket, options: FuzzTargetOptions): void {
+  let left: Buffer = Buffer.alloc(0)
+  let take: Take | undefined
+  const open = (packet: Buffer): readonly Buffer[] | undefined => {
+    if (packet.readUInt32BE(4) !== PROTOCOL) return undefined
+    const account = accountOf(packet, options.ledger)
+    take = begin(account, options)
+    return options.start?.(account) ?? START
+  }
+  socket.on('data', (chunk: Buffer) => {
+    left = Buffer.concat([left, chunk])
+    const answer: Buffer[] = []
+    for (let size = nextSize(left, take); size <= left.length; size = nextSize(left, take)) {
+      const said = (take ?? open)(left.subarray(0, size))
+      if (!said) {
+        socket.resetAndDestroy()
+        return
+      }
+      answer.push(...said)
+      left = left.subarray(size)
+    }
+    if (answer.length > 0) socket.write(Buffer.concat(answer))
+  })
+}
+
+/** Of the message that begins here, with its type, which the first one does not have; Infinity while that is not known. */
+function nextSize(bytes: Buffer, take: Take | undefined): number {
+  const type = take ? 1 : 0
+  return bytes.length < type + 4 ? Infinity : type + bytes.readUInt32BE(type)
+}
+
+/** By the application's name in the startup message, where the gateway puts the session. */
+function accountOf(packet: Buffer, ledger: Ledger): Account | undefined {
+  const words = packet.toString('utf8', 8).split('\0')
+  const account = ledger.ofTarget(words[words.indexOf('application_name') + 1]!)
+  if (!account) ledger.problems.push('the target was connected to before the session was recorded')
+  return account
+}
+
+type Take = (message: Buffer) => readonly Buffer[] | undefined
+
+function begin(account: Account | undefined, { book, spoil }: FuzzTargetOptions): Take {
+  const honest = new HonestSession(book)
+  const spoiling = spoil?.(account)
+  return (message) => {
+    const turn = honest.take(message)
+    account?.targetGot(message, spoiling ? undefined : turn)
+    if (turn.ends) return undefined
+    return spoiling ? spoiling(turn.answer) : turn.answer
+  }
+}
