@@ -2,6 +2,7 @@ import { LOCAL_PROVIDER } from './config/providers.ts'
 import type { Refusal, SessionId } from './gateway/domain.ts'
 import { hiddenFrom } from './gateway/gateway.ts'
 import { actChain } from './gateway/identity.ts'
+import { reasonOf } from './gateway/fault.ts'
 import { refuse } from './gateway/refusals.ts'
 import type { Session } from './gateway/session.ts'
 import { same } from './config/same.ts'
@@ -24,12 +25,13 @@ export interface Review {
 type Reviewing = {
   readonly live: ReadonlyMap<SessionId, Session>
   readonly inForce: () => InForce
-  readonly registry: Registry
+  readonly registry: Pick<Registry, 'find' | 'madeFrom'>
+  readonly warn: (line: string) => void
 }
 
 const AGAIN = [{ do: 'change', hint: 'Connect again.' }] as const
 
-export function createReview({ live, inForce, registry }: Reviewing): Review {
+export function createReview({ live, inForce, registry, warn }: Reviewing): Review {
   const openedOn = new WeakMap<Session, TargetSettings>()
   const basis = (session: Session): Refusal | undefined =>
     providerGone(session, inForce()) ?? targetGone(session, registry)
@@ -38,18 +40,26 @@ export function createReview({ live, inForce, registry }: Reviewing): Review {
     const to = registry.find(session.opening.target)
     return from && to && hidesOther(session, from, to, inForce())
   }
-  const end = (session: Session, reason: Refusal | undefined): void => {
-    if (reason) session.stop(reason)
+  /** Who cannot be judged is ended too: nobody goes on by what is no longer in force. */
+  const end = (session: Session, judge: () => Refusal | undefined): void => {
+    try {
+      const reason = judge()
+      if (reason) session.stop(reason)
+    } catch (error) {
+      warn(`session ${session.opening.id} is ended, because it cannot be told whether it may go on: ${reasonOf(error)}`)
+      session.stop(refuse('unavailable', 'It cannot be told whether this session may go on after a change.', AGAIN))
+    }
   }
   return {
     opened: (session, target, under) => {
       const settings = registry.madeFrom(target)
       if (settings) openedOn.set(session, settings)
-      const since = inForce() === under ? undefined : (rules(session) ?? shutOut(session, registry, inForce()))
-      end(session, basis(session) ?? since ?? replaced(session, target, registry))
+      const since = (): Refusal | undefined =>
+        inForce() === under ? undefined : (rules(session) ?? shutOut(session, registry, inForce()))
+      end(session, () => basis(session) ?? since() ?? replaced(session, target, registry))
     },
     changed: () => {
-      for (const session of live.values()) end(session, basis(session) ?? rules(session))
+      for (const session of live.values()) end(session, () => basis(session) ?? rules(session))
     },
   }
 }
@@ -61,7 +71,7 @@ function providerGone({ opening }: Session, { config }: InForce): Refusal | unde
   return gone && refuse('identity', `The identity provider ${gone.provider} was removed from the gateway.`)
 }
 
-function targetGone({ opening }: Session, registry: Registry): Refusal | undefined {
+function targetGone({ opening }: Session, registry: Reviewing['registry']): Refusal | undefined {
   if (registry.find(opening.target)) return undefined
   return refuse('grant', `Target ${opening.target} was removed from the gateway.`)
 }
@@ -90,13 +100,13 @@ function placeText(place: string | JsonPath): string {
 }
 
 /** Who was being let in when the target was replaced may have got nothing that it can be reached with. */
-function replaced({ opening }: Session, target: object, registry: Registry): Refusal | undefined {
+function replaced({ opening }: Session, target: object, registry: Reviewing['registry']): Refusal | undefined {
   if (registry.find(opening.target)?.target === target) return undefined
   return refuse('unavailable', `Target ${opening.target} has just been changed.`, AGAIN)
 }
 
 /** Whoever was being let in while `connect` was taken away from them. */
-function shutOut({ opening }: Session, registry: Registry, { policy }: InForce): Refusal | undefined {
+function shutOut({ opening }: Session, registry: Reviewing['registry'], { policy }: InForce): Refusal | undefined {
   const target = registry.find(opening.target)?.target
   const decision = target && policy.connect(opening.identity, target.resource)
   return decision?.verdict === 'deny' ? decision.refusal : undefined

@@ -86,7 +86,7 @@ export async function startGateway(file: string, output: Output, clock: Clock = 
   const core = openCore(ruling, state, clock, url)
   const registry = await openTargets(config, core, state, output, starting)
 
-  const review = createReview({ live: core.live, inForce: () => ruling.inForce, registry })
+  const review = createReview({ live: core.live, inForce: () => ruling.inForce, registry, warn: output.warn })
   const draining = new AbortController()
   const doors = await openDoors({ core, ruling, review, registry, draining: draining.signal }, output, starting)
   const reloading = await createReloading({
