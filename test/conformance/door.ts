@@ -7,6 +7,7 @@ import type { Target } from '../../src/gateway/protocol.ts'
 
 /** No session takes longer than this to end, in ms. */
 const PATIENCE_MS = 8_000
+const TURN_MS = 2
 
 /** What a protocol gets to work with: one target. */
 export function gatewayTo<T extends Target<C>, C>(core: Core, target: T): Gateway<T, C> {
@@ -23,8 +24,8 @@ export type Door = {
   readonly port: number
   /** What `serve` threw. */
   readonly thrown: readonly unknown[]
-  /** Resolves when no connection is served any more. */
-  quiet(): Promise<void>
+  /** Resolves when no connection is served any more; rejects after about so many ms. */
+  quiet(ms?: number): Promise<void>
   close(): void
 }
 
@@ -44,11 +45,11 @@ export async function openDoor(serve: (socket: Socket) => Promise<void>): Promis
   return {
     port: (server.address() as AddressInfo).port,
     thrown,
-    quiet: async () => {
-      const deadline = AbortSignal.timeout(PATIENCE_MS)
-      while (serving.size > 0) {
-        deadline.throwIfAborted()
-        await setTimeout(2)
+    // Counted in turns, so that a starved machine is no hang.
+    quiet: async (ms = PATIENCE_MS) => {
+      for (let left = ms / TURN_MS; serving.size > 0; left--) {
+        if (left <= 0) throw new Error(`${serving.size} connections are still being served`)
+        await setTimeout(TURN_MS)
       }
     },
     close: () => void server.close(),

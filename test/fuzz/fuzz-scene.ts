@@ -1,13 +1,10 @@
-import { once } from 'node:events'
-import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
-import { createSecureContext } from 'node:tls'
 import type { Approval, ApprovalRequest, Approvals } from '../../src/approvals/approvals.ts'
 import type { RoleCredential } from '../../src/credentials/postgres-role.ts'
 import { systemClock } from '../../src/gateway/clock.ts'
 import { takeTurns } from '../../src/gateway/turns.ts'
 import type { Decision, Identity } from '../../src/gateway/domain.ts'
-import { openSession, type Core, type Gateway } from '../../src/gateway/gateway.ts'
+import type { Core } from '../../src/gateway/gateway.ts'
 import { newId } from '../../src/gateway/ids.ts'
 import { refuse } from '../../src/gateway/refusals.ts'
 import { Secret } from '../../src/gateway/secret.ts'
@@ -17,6 +14,7 @@ import { postgresTarget, type PostgresTarget } from '../../src/protocols/postgre
 import { postgres } from '../../src/protocols/postgres/postgres.ts'
 import type { Stored } from '../../src/record/recorder.ts'
 import type { SqlReader } from '../../src/sql/reader.ts'
+import { gatewayTo, openDoor } from '../conformance/door.ts'
 import { loadCatalog } from './corpus.ts'
 import { CANCEL_KEY } from './fuzz-target.ts'
 import type { Ledger } from './ledger.ts'
@@ -56,40 +54,10 @@ const AGENT: Identity = {
 
 export async function startFuzzScene(options: FuzzSceneOptions): Promise<FuzzScene> {
   const lent = new Set<string>()
-  const thrown: unknown[] = []
-  const serving = new Set<Promise<void>>()
-  const core = coreOf(options.ledger)
-  const target = targetOf(options, lent)
-  const gateway: Gateway<PostgresTarget, RoleCredential> = {
-    core,
-    tls: createSecureContext(),
-    draining: new AbortController().signal,
-    target: (name) => (name === 'orders' ? target : undefined),
-    open: (request) => openSession(core, request),
-  }
+  const gateway = gatewayTo<PostgresTarget, RoleCredential>(coreOf(options.ledger), targetOf(options, lent))
   const protocol = postgres()
-  const server = createServer({ noDelay: true }, (socket: Socket) => {
-    socket.on('error', () => socket.destroy())
-    const served = protocol
-      .serve(socket, gateway, () => undefined)
-      .catch((error: unknown) => void thrown.push(error))
-      .finally(() => serving.delete(served))
-    serving.add(served)
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    port: (server.address() as AddressInfo).port,
-    thrown,
-    lent,
-    quiet: async (ms) => {
-      for (let left = ms / 10; serving.size > 0; left--) {
-        if (left <= 0) throw new Error(`${serving.size} connections are still being served`)
-        await setTimeout(10)
-      }
-    },
-    [Symbol.asyncDispose]: async () => void server.close(),
-  }
+  const { close, ...door } = await openDoor((socket) => protocol.serve(socket, gateway, () => undefined))
+  return { ...door, lent, [Symbol.asyncDispose]: async () => close() }
 }
 
 function coreOf(ledger: Ledger): Core {
