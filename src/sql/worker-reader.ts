@@ -21,8 +21,9 @@ const REST_MS = 10_000
 const CACHE_BYTES = 32 * 1024 * 1024
 
 /**
- * Reads SQL in worker threads with PostgreSQL's own parser, one for short texts and one for the slow. A worker is not trusted to live: whatever goes wrong in
- * it but a syntax error, or takes too long, refuses the text that it has and starts a new worker for the others.
+ * Reads SQL in worker threads with PostgreSQL's own parser, one for short texts and one for the slow. A worker is not
+ * trusted to live: whatever goes wrong in it but a syntax error, or takes too long, refuses the text that it has and
+ * starts a new worker for the others.
  */
 export function startSqlReader(options: SqlReaderOptions = {}): SqlReader {
   const maxTextBytes = options.maxTextBytes ?? MAX_TEXT_BYTES

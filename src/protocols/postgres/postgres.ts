@@ -12,7 +12,7 @@ import { Connection } from './connection.ts'
 import { encodeAuthenticationOk, encodeBackendKeyData, encodeParameterStatus, encodeReadyForQuery } from './encode.ts'
 import { decodeDataRow } from './messages-target.ts'
 import type { PostgresTarget } from './postgres-target.ts'
-import { Reading } from './reading.ts'
+import { ExchangeReader } from './reading.ts'
 import { errorResponse } from './refusal.ts'
 import { applicationName, readStart, type Start } from './startup.ts'
 import { connectTarget, type TargetConnection } from './target.ts'
@@ -100,7 +100,7 @@ async function runSession(
     Buffer.concat([encodeAuthenticationOk(), ...statuses, encodeBackendKeyData(key), encodeReadyForQuery(status)]),
   )
   connection.startClient()
-  await session.run(new Reading(connection))
+  await session.run(new ExchangeReader(connection))
   connection.close()
   if (session.stopped.aborted) goodbye(client, session.stopped.reason as Refusal)
 }

@@ -30,10 +30,10 @@ import { look, operationOf, understand, understandPrepared, unreadable, type Und
 const KEPT = 500
 
 /**
- * The client's messages, in order, as exchanges, and as input of those that run. Bind and Describe of a portal are kept back for the Execute they
- * belong to, so that an operation that has to wait has sent nothing yet.
+ * The client's messages, in order, as exchanges, and as input of those that run. Bind and Describe of a portal are kept
+ * back for the Execute they belong to, so that an operation that has to wait has sent nothing yet.
  */
-export class Reading implements Source<Exchange | Input> {
+export class ExchangeReader implements Source<Exchange | Input> {
   readonly #connection: Connection
   #kept: Outgoing[] = []
   /** A message before which what was kept had to go out: it is read now. */
