@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Refusal, SessionId } from './gateway/domain.ts'
+import type { Refusal } from './gateway/domain.ts'
 import type { Session } from './gateway/session.ts'
 import type { InForce } from './in-force.ts'
 import { createReview } from './review.ts'
@@ -28,7 +28,7 @@ function review(sessions: readonly Reviewed[], warnings: string[]): void {
     return subject === 'bob' ? ['pii'] : []
   }
   const inForce = { config: { identity: [] }, policy: { unmasked } } as unknown as InForce
-  const live = new Map(sessions.map(({ session }) => [session.opening.id as SessionId, session]))
+  const live = new Map(sessions.map(({ session }) => [session.opening.id, session]))
   const registry = { find: () => TARGET, madeFrom: () => TARGET.config }
   const reviewing = createReview({
     live,
@@ -48,9 +48,9 @@ describe('the review of open sessions after a change', () => {
   it('ends who can no longer be judged, says so, and judges the others all the same', () => {
     const [ann, bob, eve] = [sessionOf('ann'), sessionOf('bob'), sessionOf('eve')]
     const warnings: string[] = []
-    review([ann!, bob!, eve!], warnings)
+    review([ann, bob, eve], warnings)
     assert.deepEqual(
-      [ann, bob, eve].map((one) => one!.ended.map(({ code }) => code)),
+      [ann, bob, eve].map((one) => one.ended.map(({ code }) => code)),
       [['unavailable'], ['grant'], []],
     )
     assert.equal(warnings.length, 1)

@@ -1,16 +1,20 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { describe, it } from 'node:test'
 import { createMasker } from '../mask/mask.ts'
 import { systemClock } from './clock.ts'
 import type { Operation, Refusal } from './domain.ts'
-import type { Exchange, Input } from './exchange.ts'
+import type { Exchange, Input, Outcome, Part } from './exchange.ts'
 import { Fault } from './fault.ts'
 import type { Core } from './gateway.ts'
 import type { Permit } from './permit.ts'
+import { refuse } from './refusals.ts'
 import { Session, type Opening } from './session.ts'
 import type { Source } from './source.ts'
 
-function openSession(append: (...args: never) => Promise<unknown> = async () => ({ seq: 1 })): Session {
+type Appended = { readonly type: string; readonly operation?: string; readonly outcome?: Outcome }
+
+function openSession(append: (entry: Appended, how: string) => Promise<unknown> = async () => ({ seq: 1 })): Session {
   const core = {
     clock: systemClock,
     recorder: { append, checkpoint: async () => undefined },
@@ -93,3 +97,47 @@ describe('input of an operation', () => {
     assert.equal((session.stopped.reason as Refusal).code, 'unrecordable')
   })
 })
+
+describe('a session that is stopped with more sent than its answers can queue', () => {
+  it('records how each of them ended', async () => {
+    const outcomes: unknown[] = []
+    await using session = openSession(async ({ type, operation, outcome }) => {
+      if (type === 'answer') outcomes.push([operation, outcome?.status])
+      return { seq: 1 }
+    })
+    let sent = 0
+    const exchange = (): Exchange => ({
+      ...UNUSED,
+      send: () => void sent++,
+      answer: () => endingWith(session.stopped),
+    })
+    const running = session.run({ next: () => exchange() })
+    await new Promise(setImmediate)
+    session.stop(refuse('killed', 'Stopped.'))
+    await running
+    await session[Symbol.asyncDispose]()
+    assert.ok(sent > 256)
+    assert.equal(outcomes.length, sent)
+  })
+})
+
+const UNUSED = {
+  pause: async () => 'idle' as const,
+  preview: () => assert.fail('nothing is held'),
+  notify: () => undefined,
+  fail: () => undefined,
+  reply: () => undefined,
+  refuse: async () => undefined,
+}
+
+/** One part, once the session has ended: nobody knows whether it was done. */
+function endingWith(stopped: AbortSignal): Source<Part> {
+  const part: Part = { mask: () => Buffer.alloc(0), bookkeeping: false, outcome: { status: 'unknown' } }
+  const parts = [part]
+  return {
+    next: async () => {
+      if (!stopped.aborted) await once(stopped, 'abort')
+      return parts.shift()
+    },
+  }
+}

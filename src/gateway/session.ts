@@ -117,9 +117,17 @@ export class Session implements AsyncDisposable {
         continue
       }
       const refusal = await this.#pass(exchange)
-      if (!(await this.#inFlight.push({ exchange, refusal })) || this.stopped.aborted) return
+      const taken = await this.#inFlight.push({ exchange, refusal })
+      if (!taken && !refusal) await this.#answerLast(exchange)
+      if (!taken || this.stopped.aborted) return
     }
     this.#inFlight.close()
+  }
+
+  /** It was sent, and then the session ended before *down* could take it: how it ended is recorded all the same. */
+  async #answerLast(exchange: Exchange): Promise<void> {
+    await this.settled()
+    await this.#answer(exchange)
   }
 
   /** Decide, hold, record, send. Undefined when it was sent; else why not. */

@@ -25,8 +25,8 @@ export type Door = {
   /** What `serve` threw. */
   readonly thrown: readonly unknown[]
   /** Resolves when no connection is served any more; rejects after about so many ms. */
-  quiet(ms?: number): Promise<void>
-  close(): void
+  readonly quiet: (ms?: number) => Promise<void>
+  readonly close: () => void
 }
 
 /** A port of this machine whose connections are served. */
