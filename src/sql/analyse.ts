@@ -55,7 +55,7 @@ function readStatement(node: Node, at: At, read: (node: Node) => Statement): Sta
   const outcome = isQuery(node) ? readQueryStatement(node, at) : applyRule(RULES.get(name), name, body, at, read)
   const touches = settle(at.findings)
   objectToTouches(at, touches)
-  const reads = touches.every((each) => each.action === 'sql.select')
+  const reads = touches.every((each) => /^sql\.(select|lo_read)$/.test(each.action))
   const { findings } = at
   return {
     node: name,
@@ -80,7 +80,7 @@ function isData(each: Touch): boolean {
 /** A SELECT that touches no relation is asked for on the target. */
 function readQueryStatement(node: Node, at: At): Outcome {
   readQuery(node, at, true)
-  const reads = at.findings.touches.some((each) => each.action !== 'sql.call')
+  const reads = at.findings.touches.some((each) => !/^sql\.(call|lo_read|lo_write)$/.test(each.action))
   if (!reads) touch(at, 'sql.select', targetResource(at.names))
   return {}
 }
