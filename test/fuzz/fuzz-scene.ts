@@ -84,6 +84,7 @@ function coreOf(ledger: Ledger): Core {
     authenticate: async (token) =>
       token === TOKEN ? { identity: AGENT } : { refusal: refuse('identity', 'The token is not valid.') },
     url: 'http://localhost',
+    issuers: () => [],
     strangers: () => true,
     live: new Map(),
   }
