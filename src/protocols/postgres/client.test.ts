@@ -159,11 +159,3 @@ describe('a key to cancel with', () => {
     }
   })
 })
-
-describe('TLS', () => {
-  it('without SSLRequest needs ALPN "postgresql", and inside TLS there is no other', async () => {
-    const { key, certificate } = await serverTls(await mkdtemp(join(tmpdir(), 'sallyport-tls-')), undefined, [])
-    void key
-    void certificate
-  })
-})
