@@ -12,7 +12,7 @@ const WITHIN: Readonly<Record<string, string>> = {
   E: 'DCIsGHdc',
   Q: 'TDCIZ',
   S: 'Z',
-  F: 'Z',
+  F: 'VZ',
 }
 const ENDS: Readonly<Record<string, string>> = {
   [COPYING]: 'Z',

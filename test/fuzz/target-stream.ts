@@ -33,6 +33,8 @@ const ERRORS = ABOUT.map((fields) => error({ S: 'ERROR', ...fields }))
 const ODD = [
   frame('C', str(`SELECT ${SECRET}`)),
   frame('V', val('1')),
+  frame('V', val(SECRET)),
+  frame('V', val(null)),
   ready('T'),
   ready('E'),
   rowDescription({ name: SECRET }),
