@@ -137,7 +137,9 @@ describe('large objects, where nothing is hidden', () => {
     await ask(client, query('BEGIN'))
     for (const mode of [INV_READ, INV_WRITE, INV_READ | INV_WRITE]) await call(client, LO.open, oid, mode)
     const opened = (await scene.records()).flatMap((each) =>
-      each.type === 'operation' && each.text.includes('lo_open') ? [each.touches.map((touch) => touch.split(' ')[0])] : [],
+      each.type === 'operation' && each.text.includes('lo_open')
+        ? [each.touches.map((touch) => touch.split(' ')[0])]
+        : [],
     )
     const both = ['sql.lo_read', 'sql.lo_write']
     assert.deepEqual(opened.slice(-3), [['sql.lo_read'], both, both])
@@ -208,7 +210,9 @@ describe('large objects, where nothing is hidden', () => {
     await ask(client, query(`SELECT lo_put(${oid}, 2, '\\x63')`))
     assert.equal((await ask(client, query(`SELECT lo_get(${oid})`)))[1], 'D \\x616263')
     const touches = (await scene.records()).flatMap((each) => (each.type === 'operation' ? each.touches : []))
-    const [select, read, write] = ['sql.select', 'sql.lo_read', 'sql.lo_write'].map((does) => `${does} on Target orders`)
+    const [select, read, write] = ['sql.select', 'sql.lo_read', 'sql.lo_write'].map(
+      (does) => `${does} on Target orders`,
+    )
     assert.deepEqual(touches.slice(-6), [write, select, write, select, read, select])
   })
 

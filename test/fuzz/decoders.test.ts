@@ -141,7 +141,16 @@ describe('decoders, fuzzed', () => {
 
 const lengthOf = (frames: readonly Frame[]): number => frames.reduce((sum, { bytes }) => sum + bytes.length, 0)
 
-const SENT: readonly Sent[] = ['Query', 'FunctionCall', 'Parse', 'Bind', 'DescribeStatement', 'DescribePortal', 'Execute', 'Close']
+const SENT: readonly Sent[] = [
+  'Query',
+  'FunctionCall',
+  'Parse',
+  'Bind',
+  'DescribeStatement',
+  'DescribePortal',
+  'Execute',
+  'Close',
+]
 
 describe('the matching of answers, fuzzed', () => {
   it('ends every expectation once, whatever comes, and throws nothing but a protocol fault', () => {

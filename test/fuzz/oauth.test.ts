@@ -67,6 +67,9 @@ describe('OAUTHBEARER, fuzzed', () => {
       counts[found instanceof Fault ? 'fault' : found]++
     }
     context.diagnostic(`seed ${seed}: ${JSON.stringify(counts)}`)
-    assert.ok(Object.values(counts).every((count) => count > wanted / 200), JSON.stringify(counts))
+    assert.ok(
+      Object.values(counts).every((count) => count > wanted / 200),
+      JSON.stringify(counts),
+    )
   })
 })

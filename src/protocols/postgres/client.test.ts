@@ -124,7 +124,16 @@ describe('startup parameters', () => {
 
   it('beyond those that say how values look are refused', () => {
     for (const name of ['options', 'replication', 'role', 'search_path', 'User', 'DATABASE', 'session_authorization'])
-      assert.ok('refusal' in readStart(new Map([['user', 'a'], [name, 'x']])), name)
+      assert.ok(
+        'refusal' in
+          readStart(
+            new Map([
+              ['user', 'a'],
+              [name, 'x'],
+            ]),
+          ),
+        name,
+      )
     const taken = ['application_name', 'DateStyle', 'TimeZone', 'IntervalStyle', 'extra_float_digits']
     assert.ok(!('refusal' in readStart(new Map(taken.map((name) => [name, '1'])))))
     for (const encoding of ['UTF8', "'utf-8'", 'auto'])
@@ -135,7 +144,11 @@ describe('startup parameters', () => {
 
 describe('a key to cancel with', () => {
   it('has 4 bytes before protocol 3.2 and 32 from then on, and is good for nothing less than all of it', () => {
-    for (const [minor, length] of [[0, 4], [1, 4], [2, 32]] as const) {
+    for (const [minor, length] of [
+      [0, 4],
+      [1, 4],
+      [2, 32],
+    ] as const) {
       let cancelled = 0
       const cancels = new Cancels()
       using given = cancels.add(minor, () => void cancelled++)
@@ -153,7 +166,14 @@ describe('a key to cancel with', () => {
   })
 
   it('is read in any length from 4 to 256 bytes', async () => {
-    for (const [length, taken] of [[0, false], [3, false], [4, true], [32, true], [256, true], [257, false]] as const) {
+    for (const [length, taken] of [
+      [0, false],
+      [3, false],
+      [4, true],
+      [32, true],
+      [256, true],
+      [257, false],
+    ] as const) {
       const greeting = await greeted([untyped(u32(80_877_102), u32(7), Buffer.alloc(length, 1))], false)
       assert.equal(!(greeting instanceof Fault) && greeting.wants === 'cancel', taken, `${length} bytes`)
     }

@@ -24,14 +24,26 @@ describe("this folder's README", () => {
   it('says of every message of a client what happens to it', () => {
     const messages = [...Object.keys(FRONTEND), ...Object.keys(STARTUP), ...OTHERS.client]
     const named = listed('What a client may send')
-    assert.deepEqual(messages.filter((name) => !named.has(name)), [])
-    assert.deepEqual([...named].filter((name) => !messages.includes(name)), [])
+    assert.deepEqual(
+      messages.filter((name) => !named.has(name)),
+      [],
+    )
+    assert.deepEqual(
+      [...named].filter((name) => !messages.includes(name)),
+      [],
+    )
   })
 
   it('says of every message of a target what happens to it', () => {
     const messages = [...Object.keys(BACKEND).filter((name) => name !== 'Authentication'), ...OTHERS.target]
     const named = listed('What a target may send')
-    assert.deepEqual(messages.filter((name) => !named.has(name)), [])
-    assert.deepEqual([...named].filter((name) => !messages.includes(name)), [])
+    assert.deepEqual(
+      messages.filter((name) => !named.has(name)),
+      [],
+    )
+    assert.deepEqual(
+      [...named].filter((name) => !messages.includes(name)),
+      [],
+    )
   })
 })
