@@ -8,6 +8,7 @@ import { runPsql, WITHOUT_PSQL } from './clients/psql.ts'
 import { frame, u16, u32, val } from './frames-builder.ts'
 import { brief, fields, rawConnect, show, type Message, type RawClient } from './raw-client.ts'
 import { startScene, type Scene } from './scene.ts'
+import { within } from './waiting.ts'
 
 /** OIDs in pg_proc.dat, the same in every PostgreSQL. */
 const LO = {
@@ -166,6 +167,18 @@ describe('large objects, where nothing is hidden', () => {
     assert.equal(await call(client, LO.read, 0, 3), hex('two'))
     const text = (await scene.records()).flatMap((each) => (each.type === 'operation' ? [each.text] : [])).at(-1)
     assert.equal(text, 'FunctionCall loread($1, $2) on a large object that is not known')
+  })
+
+  it("belong to the lease's owner once the session is over", async () => {
+    const oid = await connect(scene).then(async (client) => {
+      await using _ = client
+      return make(client, 'left behind')
+    })
+    await within('the session has left no role', async () => (await scene.roles()).length === 0, 8_000)
+    const [row] = await scene.truth(
+      `SELECT lomowner::regrole::text AS owner, lo_get(oid) AS content FROM pg_largeobject_metadata WHERE oid = ${oid}`,
+    )
+    assert.deepEqual(row, { owner: 'orders_owner', content: Buffer.from('left behind') })
   })
 
   it('wait for a human like any operation, and are refused with a ticket in a transaction', async () => {
