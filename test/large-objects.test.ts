@@ -170,10 +170,9 @@ describe('large objects, where nothing is hidden', () => {
   })
 
   it("belong to the lease's owner once the session is over", async () => {
-    const oid = await connect(scene).then(async (client) => {
-      await using _ = client
-      return make(client, 'left behind')
-    })
+    const client = await connect(scene)
+    const oid = await make(client, 'left behind')
+    await client[Symbol.asyncDispose]()
     await within('the session has left no role', async () => (await scene.roles()).length === 0, 8_000)
     const [row] = await scene.truth(
       `SELECT lomowner::regrole::text AS owner, lo_get(oid) AS content FROM pg_largeobject_metadata WHERE oid = ${oid}`,
