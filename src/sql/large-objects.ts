@@ -73,7 +73,7 @@ export function objectPlace(name: string): number | undefined {
 export function useLargeObject(at: At, name: string, given: readonly Node[]): void {
   const place = objectPlace(name)
   const of = place === undefined ? undefined : given[place]
-  const oid = constantText(of)
+  const oid = oidOf(of)
   const unbounded = place !== undefined && oid === undefined && as('ParamRef', of) === undefined
   const args = { '/function': name, ...(oid !== undefined && { '/oid': oid }) }
   for (const action of largeObjectActions(name, modeOf(given[1])))
@@ -88,6 +88,12 @@ export function useLargeObject(at: At, name: string, given: readonly Node[]): vo
 /** Why such a function is refused where anything is hidden. */
 export function hiddenInLargeObjects(name: string): ReturnType<typeof denied> {
   return denied(`${name} may show values that are masked for you: a large object can hold anything.`, 'read tables')
+}
+
+/** PostgreSQL reads others too (`'007'`, -1 for the greatest): a rule could be about this spelling only. */
+function oidOf(node: Node | undefined): string | undefined {
+  const text = constantText(node)
+  return text !== undefined && /^(0|[1-9]\d{0,9})$/.test(text) ? text : undefined
 }
 
 function modeOf(node: Node | undefined): number | undefined {
