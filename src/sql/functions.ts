@@ -40,12 +40,15 @@ export function callAsAttribute(at: At, name: string): void {
 
 /** An operator outside pg_catalog, or one that may be, runs somebody's function. */
 export function useOperator(at: At, name: readonly string[]): void {
-  const symbol = name.at(-1) ?? ''
-  const own = at.names.catalog.operators.has(symbol) || at.names.changed.has(`${symbol}()`)
-  const foreign = name.length > 1 ? name[0] !== 'pg_catalog' : own
+  const foreign = name.length > 1 ? name[0] !== 'pg_catalog' : isOwnOperator(at, name[0] ?? '')
   if (!foreign) return
   touch(at, 'sql.call', targetResource(at.names), { args: { '/operator': name.join('.') } })
   objectToUnknown(at, `Operator ${name.join('.')}`)
+}
+
+/** True when something outside pg_catalog has the symbol, or may have it since the catalog was read. */
+export function isOwnOperator(at: At, symbol: string): boolean {
+  return at.names.catalog.operators.has(symbol) || at.names.changed.has(`${symbol}()`)
 }
 
 /** CALL: procedures are never built in. */

@@ -80,7 +80,8 @@ export class PostgresExchange implements Exchange {
     this.operation = making.operation
     this.#connection = connection
     this.#making = making
-    this.#columns = { inline: making.style === 'simple', copies: this.#copies('out') }
+    const { sense, style } = making
+    this.#columns = { inline: style === 'simple', copies: this.#copies('out'), hides: sense?.hides ?? [], statement: 0 }
     this.#inbox = new Inbox(connection.waiting, making.received)
   }
 
