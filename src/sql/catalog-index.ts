@@ -82,10 +82,10 @@ function findHidden(catalog: Catalog, classes: ReadonlySet<string>): Hidden {
 
 /**
  * Views, foreign tables, and whatever else shows what is in other relations; not the system's own views, of which each
- * is judged by name (system-relations.ts). A parent that hides the same columns as its children may be read: what comes out carries its own hidden columns. */
+ * is judged by name (system-relations.ts), nor views that were followed. A parent that hides the same columns as its children may be read: what comes out carries its own hidden columns. */
 function findReaching(catalog: Catalog, columns: Hidden['columns']): ReadonlySet<number> {
   const byOid = new Map(catalog.relations.map((relation) => [relation.oid, relation]))
-  const own = catalog.relations.filter((relation) => !isSystemSchema(relation.schema))
+  const own = catalog.relations.filter((relation) => !isSystemSchema(relation.schema) && relation.followed !== true)
   const sources = catalog.relations.filter(
     (each) => each.kind === 'foreign-table' || holdsSamples(each.schema, each.name),
   )

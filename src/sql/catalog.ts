@@ -32,6 +32,10 @@ export type CatalogRelation = {
   readonly columns: readonly CatalogColumn[]
   /** Oids of relations whose data this one shows: a view's sources, an inheritance or partition parent's children. */
   readonly reads: readonly number[]
+  /** Of a view whose columns can be followed into what they are made of: its query, with every name qualified. */
+  readonly definition?: string
+  /** True when its columns' classes say all that it shows, although it reads others: a view that was followed. */
+  readonly followed?: true
   /** Oids of its partitions and of the tables that inherit from it. */
   readonly children?: readonly number[]
   /** Oids of the tables with a foreign key to it. */

@@ -1,6 +1,6 @@
 import { conjuncts, fewItems } from './bounds.ts'
 import type { CatalogRelation } from './catalog.ts'
-import { labelOf, walk } from './expressions.ts'
+import { labelOf, walk, walkCopied } from './expressions.ts'
 import {
   denied,
   object,
@@ -38,7 +38,11 @@ function openChange(relation: Body<'RangeVar'> | undefined, at: At, from: readon
 
 function telltales(relation: CatalogRelation, at: At): readonly string[] {
   const hidden = at.hidden.columns.get(relation.oid)
-  return relation.columns.flatMap(({ name, unique }) => (unique === true && hidden?.has(name) === true ? [name] : []))
+  // What a view's tables compare is not known of the view.
+  const maybe = relation.kind === 'view'
+  return relation.columns.flatMap(({ name, unique }) =>
+    (unique === true || maybe) && hidden?.has(name) === true ? [name] : [],
+  )
 }
 
 function objectToTelltale(change: Change, names: readonly string[]): void {
@@ -100,7 +104,8 @@ function readAssignments(targets: readonly Node[] | undefined, change: Change): 
 function readValues(targets: readonly Node[] | undefined, at: At): void {
   for (const node of targets ?? []) {
     const target = as('ResTarget', node)
-    walk([target?.indirection, target?.val], at)
+    walk(target?.indirection, at)
+    walkCopied(target?.val, at)
   }
 }
 
@@ -152,7 +157,8 @@ export function readMerge(body: Body<'MergeStmt'>, at: At): Shape {
 }
 
 function readBranch(branch: Body<'MergeWhenClause'>, join: Node | undefined, change: Change, from: From): void {
-  walk([branch.condition, branch.values], change.at)
+  walk(branch.condition, change.at)
+  walkCopied(branch.values, change.at)
   if (branch.commandType === 'CMD_UPDATE') readAssignments(branch.targetList, change)
   else readValues(branch.targetList, change.at)
   const own = [...conjuncts(branch.condition), ...from.conditions.flatMap(conjuncts)]

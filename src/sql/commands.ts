@@ -1,6 +1,6 @@
 import { readTruncate } from './cascades.ts'
 import { readCopy } from './copy.ts'
-import { walk } from './expressions.ts'
+import { walk, walkCopied } from './expressions.ts'
 import { denied, object, objectToReplanning, touch, touchRelation, type At } from './findings.ts'
 import { callProcedure } from './functions.ts'
 import type { Outcome, ReadInner, Rule } from './outcome.ts'
@@ -176,7 +176,7 @@ export const COMMANDS = {
     at.findings.changesSearchPath = true
   },
   ExecuteStmt: (body, at) => {
-    walk(body.params, at)
+    walkCopied(body.params, at)
     objectToReplanning(body.name, at)
     return { effect: 'final', uses: names('execute', body.name) }
   },

@@ -44,7 +44,7 @@ function quoted(name: string): string {
   return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
 }
 
-/** What comes out of the query has no origin either: a hidden column may not even stand alone in its select list. */
+/** What comes out of the query has no origin either. */
 function readCopied(query: Node, at: At): void {
   const { hides } = at.query(query, at)
   if (hidesAny(hides)) {

@@ -1,4 +1,4 @@
-import { walk } from './expressions.ts'
+import { walk, walkCopied } from './expressions.ts'
 import { readDrop, touchDependants, touchHeirs } from './cascades.ts'
 import { denied, noteChange, object, objectToCopy, objectToReplanning, touch, type At } from './findings.ts'
 import { kindOf, schemaOf, texts, touchDefined, touchObject, touchReferences } from './objects.ts'
@@ -239,7 +239,7 @@ export const DEFINITIONS = {
       objectToCopy(at, at.query(body.query ?? ({} as Node), at))
       return {}
     }
-    walk(execute.params, at)
+    walkCopied(execute.params, at)
     objectToReplanning(execute.name, at)
     if (at.hidden.columns.size > 0)
       object(at, denied('CREATE TABLE AS EXECUTE may copy columns that are masked for you.', 'write the query itself'))

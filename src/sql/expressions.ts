@@ -1,7 +1,7 @@
-import { flowIn, hidesAny, type Hides, type Secrecy, type Use } from './flow.ts'
+import { flowIn, hidesAny, newFlow, type Hides, type Secrecy, type Use } from './flow.ts'
 import { walkFlow } from './flow-nodes.ts'
-import { callAsAttribute, callFunction, checkSetConfig, useOperator } from './functions.ts'
-import { touchRelation, useHidden, type At, type Shape } from './findings.ts'
+import { callAsAttribute, callFunction, checkSetConfig, isHarmless, useOperator } from './functions.ts'
+import { objectToCopied, touchRelation, useHidden, type At, type Shape } from './findings.ts'
 import { look, starItems, type FromItem } from './scope.ts'
 import { as, isTree, parts, textOf, type Body, type Node, type NodeName, type Tree } from './tree.ts'
 
@@ -15,6 +15,7 @@ const VISITS: { readonly [K in NodeName]?: Visit<K> } = {
   FuncCall: (body, at) => {
     callFunction(at, parts(body.funcname))
     checkSetConfig(at, body)
+    if (!isHarmless(at, parts(body.funcname))) walkCopied(body.args, at)
     walkInside('FuncCall', body, at)
   },
   A_Expr: (body, at) => {
@@ -31,7 +32,7 @@ const VISITS: { readonly [K in NodeName]?: Visit<K> } = {
   },
   SortBy: (body, at) => {
     if (body.useOp !== undefined) useOperator(at, parts(body.useOp))
-    walkFields(body, { ...at, flow: undefined, use: at.use ?? 'order' })
+    walkFields(body, { ...at, flow: undefined, under: at.flow ?? at.under, use: at.use ?? 'order' })
   },
   A_Indirection: (body, at) => {
     for (const each of body.indirection ?? []) callAsAttribute(at, textOf(each) ?? '')
@@ -56,7 +57,14 @@ export function walk(value: unknown, at: At): void {
 
 /** Walks what decides something: nothing in it goes to an output. */
 export function walkUse(value: unknown, at: At, use: Use): void {
-  walk(value, { ...at, flow: undefined, use })
+  walk(value, { ...at, flow: undefined, under: at.flow ?? at.under, use })
+}
+
+/** Walks what is written somewhere, or given to a function that does something: nothing hidden may be in it. */
+export function walkCopied(value: unknown, at: At): void {
+  const flow = newFlow()
+  walk(value, { ...at, flow })
+  if (flow.secrecy !== null) objectToCopied(at)
 }
 
 function walkFields(body: object, at: At): void {
@@ -147,7 +155,7 @@ function walkSubLink(body: Body<'SubLink'>, at: At): void {
   if (body.subLinkType === 'EXISTS_SUBLINK') return
   if (body.subLinkType === 'EXPR_SUBLINK' || body.subLinkType === 'ARRAY_SUBLINK') return useShape(shape, at)
   walkUse(body.testexpr, at, 'join')
-  useShape(shape, { ...at, flow: undefined, use: 'join' })
+  useShape(shape, { ...at, flow: undefined, under: at.flow ?? at.under, use: 'join' })
 }
 
 function useShape({ hides }: Shape, at: At): void {

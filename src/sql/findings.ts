@@ -2,7 +2,7 @@ import type { RangeVar } from 'libpg-query'
 import type { Facts, Refusal, Resource, Touch } from '../gateway/domain.ts'
 import { refuse } from '../gateway/refusals.ts'
 import type { Hidden } from './catalog-index.ts'
-import { hidesAny, stronger, type Flow, type Hides, type Secrecy, type Use } from './flow.ts'
+import { flowIn, hidesAny, stronger, type Flow, type Hides, type Secrecy, type Use } from './flow.ts'
 import type { CatalogRelation } from './catalog.ts'
 import type { Inference, NameChange } from './reader.ts'
 import { findRelations, tableResource, type Found, type Names } from './relations.ts'
@@ -51,6 +51,8 @@ export type At = {
   readonly inference: Inference
   /** Where the value of what is being read goes, when it is an output: hidden columns in it are noted there. */
   readonly flow?: Flow | undefined
+  /** The output that something decides which does not go to it itself. */
+  readonly under?: Flow | undefined
   /** Elsewhere: what a column is used for. */
   readonly use?: Use
   /** Reads a whole query. */
@@ -215,6 +217,7 @@ export function renameTypes(shape: Shape, renamed: readonly string[]): ReadonlyM
 /** A hidden column where its value decides something; `column` as in a message: `customers.email`. */
 export function useHidden(at: At, column: string, use: Use = at.use ?? 'other'): void {
   at.findings.uses.add(use)
+  if (at.under !== undefined) flowIn(at.under, 'derived', column)
   if (at.inference === 'any' || (at.inference === 'equality' && use === 'equality')) return
   const hint = 'select it, where it comes back masked, and put conditions on other columns'
   object(at, denied(`${column} is masked for you: it may not be used in ${PLACES[use]}.`, hint))
@@ -233,7 +236,10 @@ const PLACES: Readonly<Record<Use, string>> = {
 
 /** Hidden columns that would be copied to where they are not hidden. */
 export function objectToCopy(at: At, { hides }: Shape): void {
-  if (!hidesAny(hides)) return
+  if (hidesAny(hides)) objectToCopied(at)
+}
+
+export function objectToCopied(at: At): void {
   const hint = 'leave those columns out of what is written'
   object(at, denied('Columns that are masked for you may not be copied.', hint))
 }

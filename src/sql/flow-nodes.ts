@@ -1,4 +1,4 @@
-import type { At } from './findings.ts'
+import { useHidden, type At } from './findings.ts'
 import { CARRIERS, flowIn, newFlow, passageThrough, TEXT_TYPES, TOTAL_OPERATORS, type Flow, type Use } from './flow.ts'
 import { isHarmless, isOwnOperator } from './functions.ts'
 import { as, parts, type Body, type Node, type NodeName } from './tree.ts'
@@ -45,7 +45,7 @@ const PASSES: { readonly [K in NodeName]?: Pass<K> } = {
     for (const arg of body.args ?? []) {
       const flow = newFlow()
       walks.walk(arg, { ...at, flow })
-      if (flow.secrecy === 'derived') walks.walkUse(arg, at, 'function')
+      if (flow.secrecy === 'derived') useHidden(at, flow.column ?? 'A column', 'function')
       flowIn(at.flow, flow.secrecy, flow.column)
     }
   },

@@ -1,4 +1,5 @@
 import { isShortUnnest } from './bounds.ts'
+import { newFlow } from './flow.ts'
 import { labelOf, walk } from './expressions.ts'
 import { object, denied, relationItem, seenAs, touchRelation, useHidden, type At } from './findings.ts'
 import { useOperator } from './functions.ts'
@@ -107,13 +108,23 @@ function readFunction(body: Body<'RangeFunction'>, builder: Builder): Entry {
   const single = calls.length === 1 && few && !body.ordinality
   if (described.length > 0) item.columns = described
   else if (single) item.columns = [columns[0] ?? item.name]
-  builder.later.push((inside) => walk([body.functions, body.coldeflist], inside))
+  builder.later.push((inside) => readMaking([body.functions, body.coldeflist], item, inside))
   return entryOf(item)
 }
 
 function readOpaque(body: object, alias: Body<'Alias'> | undefined, builder: Builder): Entry {
-  builder.later.push((inside) => walk(body, inside))
-  return entryOf(derived(alias))
+  const item = derived(alias)
+  builder.later.push((inside) => readMaking(body, item, inside))
+  return entryOf(item)
+}
+
+/** What rows are made of by functions: a hidden value in it decides how many, and may be in any of their columns. */
+function readMaking(value: unknown, item: FromItem, inside: At): void {
+  const flow = newFlow()
+  walk(value, { ...inside, flow })
+  if (flow.secrecy === null) return
+  useHidden(inside, flow.column ?? 'A column', 'function')
+  Object.assign(item, { columns: undefined, veiled: true })
 }
 
 const NOTHING: Entry = { items: [], star: () => [] }

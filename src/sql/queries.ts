@@ -36,7 +36,7 @@ const QUERIES: { readonly [K in NodeName]?: Read<K> } = {
 
 /** Reads a whole query with its WITH list, and notes what it gives. */
 export function readQuery(node: Node, outside: At): Shape {
-  const at: At = { ...outside, flow: undefined, use: undefined }
+  const at: At = { ...outside, flow: undefined, under: undefined, use: undefined }
   const [name, body] = open(node) ?? []
   const read = name === undefined ? undefined : (QUERIES[name] as Read<NodeName> | undefined)
   if (read === undefined || body === undefined) return objectToUnknown(at, name)
@@ -96,7 +96,8 @@ function readRecursive(items: readonly Body<'CommonTableExpr'>[], at: At): Reado
     { columns, hides, few: () => false, correlated: false },
   ]
   let assumed = new Map(items.map((item) => assume(item, [])))
-  for (let round = 0, before = ''; round <= MOST_ROUNDS; round++) {
+  const rounds = at.hidden.columns.size > 0 ? MOST_ROUNDS : -1
+  for (let round = 0, before = ''; round <= rounds; round++) {
     const read = readItems(items, { ...at, findings: newFindings() }, new Map([...at.ctes, ...assumed]))
     const found = items.map((item) => read.get(item.ctename ?? '')!)
     const flows = JSON.stringify(found.map(({ hides }) => hides))

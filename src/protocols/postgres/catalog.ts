@@ -30,11 +30,11 @@ const KINDS = {
 } as const
 
 /**
- * One statement, so that all of it is of one moment. `shows`: what a rule's query mentions, by its own text and not by
+ * One statement, so that all of it is of one moment. `viewed`: views that do nothing but show a query. `shows`: what a rule's query mentions, by its own text and not by
  * pg_depend, which keeps no entries for system catalogs; `opaque`: a function or operator that is no built-in, and may
  * show anything. Objects made after initdb have oids from 16384 on.
  */
-const READ_CATALOG = `
+const READ_CATALOG = (definitions: boolean): string => `
 WITH relation AS (
   SELECT c.oid, n.nspname, c.relname, c.relkind,
     CASE WHEN c.relpersistence = 't' THEN pg_get_userbyid(c.relowner) END AS owner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -48,6 +48,9 @@ WITH relation AS (
       AND mention[2] <> '0') AS shows,
     bool_or(mention[1] <> 'relid' AND mention[2]::int8 >= 16384) AS opaque
   FROM rule_text GROUP BY oid
+), viewed AS (
+  SELECT ev_class AS oid, pg_get_viewdef(ev_class) AS definition FROM pg_rewrite
+  WHERE ${definitions} AND ev_class >= 16384 GROUP BY ev_class HAVING count(*) = 1 AND bool_and(ev_type = '1')
 ), compared AS (
   SELECT i.indrelid AS oid, unnest(i.indkey::int2[]) AS number
   FROM pg_index i WHERE i.indisunique OR i.indisexclusion
@@ -69,8 +72,10 @@ SELECT json_build_object(
          FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
          WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND r.relkind <> ALL ('{i,I}')),
       'children', (SELECT json_agg(i.inhrelid::int8 ORDER BY i.inhrelid) FROM pg_inherits i WHERE i.inhparent = r.oid),
-      'referencedBy', reference.by, 'shows', rule.shows, 'opaque', coalesce(rule.opaque, false)
-    ) ORDER BY r.oid) FROM relation r LEFT JOIN rule ON rule.oid = r.oid LEFT JOIN reference ON reference.oid = r.oid),
+      'referencedBy', reference.by, 'shows', rule.shows, 'opaque', coalesce(rule.opaque, false),
+      'definition', viewed.definition
+    ) ORDER BY r.oid) FROM relation r LEFT JOIN rule ON rule.oid = r.oid LEFT JOIN reference ON reference.oid = r.oid
+      LEFT JOIN viewed ON viewed.oid = r.oid),
   'functions', (SELECT json_agg(DISTINCT n.nspname || '.' || p.proname ORDER BY n.nspname || '.' || p.proname)
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE n.nspname <> 'pg_catalog' AND NOT EXISTS (
@@ -93,6 +98,7 @@ const Row = z.object({
   referencedBy: Oids,
   shows: Oids,
   opaque: z.boolean(),
+  definition: z.string().nullable(),
 })
 type Row = z.infer<typeof Row>
 const Answer = z.object({
@@ -103,16 +109,16 @@ const Answer = z.object({
 
 /** What the target's names mean now. Fault `target` when it cannot be read. */
 export async function readCatalog(query: CatalogQuery, sensitive: Sensitive): Promise<CatalogReading> {
-  const answer = await ask(query)
+  const answer = await ask(query, Object.keys(sensitive).length > 0)
   const classified = classify(answer.relations, sensitive)
   const relations = answer.relations.map((row) => relationOf(row, classified))
   const content = { relations, functions: answer.functions ?? [], operators: answer.operators ?? [] }
   return { catalog: { ...versionsOf(content), ...content }, missing: classified.missing }
 }
 
-async function ask(query: CatalogQuery): Promise<z.infer<typeof Answer>> {
+async function ask(query: CatalogQuery, definitions: boolean): Promise<z.infer<typeof Answer>> {
   try {
-    const [row] = await query(READ_CATALOG)
+    const [row] = await query(READ_CATALOG(definitions))
     return Answer.parse(row?.['catalog'])
   } catch (cause) {
     throw new Fault('target', 'The catalog of the target could not be read.', cause)
@@ -187,9 +193,10 @@ function relationOf(row: Row, { classes }: Classified): CatalogRelation {
     type,
     ...(unique && { unique }),
   }))
-  const { oid, schema, name, children, referencedBy, owner } = row
+  const { oid, schema, name, children, referencedBy, owner, definition } = row
   const family = { ...(children && { children }), ...(referencedBy && { referencedBy }), ...(owner && { owner }) }
-  return { oid, schema, name, kind: KINDS[row.kind], columns, reads: readsOf(row, classes), ...family }
+  const query = definition !== null && !row.opaque && { definition }
+  return { oid, schema, name, kind: KINDS[row.kind], columns, reads: readsOf(row, classes), ...family, ...query }
 }
 
 /** A rule that calls a function which is no built-in shows what that shows: taken for everything sensitive there is. */
@@ -209,6 +216,8 @@ export interface CatalogSource {
 export type CatalogSourceOptions = {
   readonly query: CatalogQuery
   readonly sensitive: Sensitive
+  /** Finds the classes of the columns of views. */
+  readonly follow?: (catalog: Catalog) => Promise<Catalog>
   readonly clock: Clock
   readonly maxAgeMs?: number
 }
@@ -216,14 +225,15 @@ export type CatalogSourceOptions = {
 type Running = { readonly reading: Promise<CatalogReading>; next?: Promise<CatalogReading> }
 
 export function catalogSource(options: CatalogSourceOptions): CatalogSource {
-  const { clock, maxAgeMs = 60_000 } = options
+  const { clock, maxAgeMs = 60_000, follow = async (catalog) => catalog } = options
   let latest: { readonly since: number; readonly reading: CatalogReading } | undefined
   let running: Running | undefined
 
   async function read(): Promise<CatalogReading> {
     const since = clock.monotonic()
     latest = undefined
-    const reading = await readCatalog(options.query, options.sensitive)
+    const read = await readCatalog(options.query, options.sensitive)
+    const reading = { ...read, catalog: await follow(read.catalog) }
     latest = { since, reading }
     return reading
   }
