@@ -89,6 +89,6 @@ async function readView(
   return statement?.objection === undefined ? statement : undefined
 }
 
-function withoutDefinition({ definition: _, ...relation }: CatalogRelation): CatalogRelation {
-  return relation
+function withoutDefinition(relation: CatalogRelation): CatalogRelation {
+  return { ...relation, definition: undefined }
 }
