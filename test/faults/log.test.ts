@@ -144,7 +144,9 @@ describe('a log that cannot be written', () => {
     scene.sessions.release()
     assert.deepEqual(await answer, { ...UNRECORDABLE, severity: 'FATAL' })
     await within('its end is recorded', async () => (await recordsOf(id)).at(-1)?.type === 'session.closed')
-    const ends = (await recordsOf(id)).flatMap((entry) => (entry.type === 'answer' ? [[entry.size, entry.outcome]] : []))
+    const ends = (await recordsOf(id)).flatMap((entry) =>
+      entry.type === 'answer' ? [[entry.size, entry.outcome]] : [],
+    )
     assert.deepEqual(ends, [[0, { status: 'done', rows: 1 }]])
     await roomAgain()
   })
