@@ -201,8 +201,21 @@ export class Session implements AsyncDisposable {
   /** Mask, record, reply: the client never has what the log has not. */
   async #reply(exchange: Exchange, part: Part): Promise<void> {
     const answer = maskPart(part, this.opening.masker)
-    if (!part.bookkeeping || part.outcome) await this.record(this.#answerEntry(exchange, part, answer))
+    if (!part.bookkeeping || part.outcome) await this.#keep(exchange, part, answer)
     if (!this.stopped.aborted) await exchange.reply(answer)
+  }
+
+  /** An answer that cannot be recorded ends the session; how its operation ended may be all that there is room for. */
+  async #keep(exchange: Exchange, part: Part, answer: Masked): Promise<void> {
+    try {
+      await this.record(this.#answerEntry(exchange, part, answer))
+    } catch (error) {
+      if (!(error instanceof Fault) || error.code !== 'unrecordable') throw error
+      this.stop(unrecordable())
+      const operation = exchange.operation?.id
+      const { outcome } = part
+      if (outcome) await this.record({ type: 'answer', ...this.place(), operation, size: 0, bytes: '', outcome })
+    }
   }
 
   #answerEntry(exchange: Exchange, part: Part, { bytes }: Masked): Entry {
