@@ -124,6 +124,7 @@ describe('a session that is stopped with more sent than its answers can queue', 
 const UNUSED = {
   pause: async () => 'idle' as const,
   preview: () => assert.fail('nothing is held'),
+  measure: () => assert.fail('nothing is measured'),
   notify: () => undefined,
   fail: () => undefined,
   reply: () => undefined,

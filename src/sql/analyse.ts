@@ -101,13 +101,14 @@ function applyRule(
 /** Each action on each resource once, unbounded when any of its touches is; with the functions of the whole statement. */
 function settle(findings: Findings): readonly Touch[] {
   const functions = [...findings.functions].sort()
+  const volatile_functions = [...findings.volatile].sort()
   const merged = new Map<string, Touch>()
   for (const each of findings.touches) {
     const key = JSON.stringify([each.action, each.resource.type, each.resource.id, each.facts.args])
     const before = merged.get(key)?.facts
     const unbounded = each.facts.unbounded || before?.unbounded === true
     const hasWhere = each.facts.own.has_where === true && before?.own.has_where !== false
-    const own = { ...each.facts.own, has_where: hasWhere, functions }
+    const own = { ...each.facts.own, has_where: hasWhere, functions, volatile_functions }
     merged.set(key, { ...each, facts: { ...each.facts, unbounded, own } })
   }
   return [...merged.values()]

@@ -24,6 +24,8 @@ export type Shape = {
 export type Findings = {
   readonly touches: Touch[]
   readonly functions: Set<string>
+  /** Those of them that are volatile, or not known not to be. */
+  readonly volatile: Set<string>
   /** Sub-selects by their tree. */
   readonly shapes: Map<object, Shape>
   readonly nameChanges: NameChange[]
@@ -47,6 +49,7 @@ export function newFindings(): Findings {
   return {
     touches: [],
     functions: new Set(),
+    volatile: new Set(),
     shapes: new Map(),
     nameChanges: [],
     objection: undefined,
@@ -73,7 +76,7 @@ export function touch(at: At, action: string, resource: Resource, facts: TouchFa
     facts: {
       unbounded: facts.unbounded ?? false,
       args: facts.args ?? {},
-      own: { has_where: facts.hasWhere ?? false, functions: [], predicates: [] },
+      own: { has_where: facts.hasWhere ?? false, functions: [], volatile_functions: [], predicates: [] },
     },
   }
   at.findings.touches.push(made)
