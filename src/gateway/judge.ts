@@ -1,4 +1,4 @@
-import type { Decision, Operation } from './domain.ts'
+import type { Decision, Operation, Remedy } from './domain.ts'
 import type { Exchange } from './exchange.ts'
 import { decide, objectionTo, permitPreview } from './hold.ts'
 import { refuse } from './refusals.ts'
@@ -29,7 +29,19 @@ async function judgeMeasured(
   decision: Decision,
 ): Promise<Judged> {
   const measured = await exchange.measure(session.permit, () => permitPreview(session, operation))
-  if (measured !== 'gone') return { operation: measured, decision: decide(session, measured) }
+  if (measured !== 'gone') return { operation: measured, decision: explained(decide(session, measured), measured) }
   const refusal = refuse('cancelled', 'An earlier statement failed.')
   return { operation, decision: { verdict: 'deny', rules: decision.rules, policy: decision.policy, refusal } }
+}
+
+/** Denied for want of a fact, as it seems: its sender has to know what is missing. */
+function explained(decision: Decision, { measured }: Operation): Decision {
+  if (decision.verdict !== 'deny' || measured !== undefined) return decision
+  const { refusal } = decision
+  return { ...decision, refusal: { ...refusal, remedy: [UNMEASURED, ...refusal.remedy] } }
+}
+
+const UNMEASURED: Remedy = {
+  do: 'change',
+  hint: 'The target gave no estimate of its rows, which a rule asks for: send it as one statement on its own, and look for a mistake in it.',
 }
