@@ -187,8 +187,22 @@ function isShortArray(node: Node, bounding: Bounding): boolean {
   const link = as('SubLink', node)
   const shape = link?.subLinkType === 'ARRAY_SUBLINK' ? shapeOf(link, bounding) : undefined
   if (shape !== undefined) return !shape.correlated && shape.few()
+  return isWritten(node) || isSplit(node, bounding.at)
+}
+
+/** What its sender wrote out: it has as many values as the text has room for. */
+function isWritten(node: Node): boolean {
   const constant = as('A_Const', node)
+  const cast = as('TypeCast', node)?.arg
+  if (cast !== undefined) return isWritten(cast)
   return as('ParamRef', node) !== undefined || (constant !== undefined && constant.isnull !== true)
+}
+
+function isSplit(node: Node, at: At): boolean {
+  const call = as('FuncCall', node)
+  const name = parts(call?.funcname)
+  const splits = /^(string_to_array|regexp_split_to_array)$/.test(name.at(-1) ?? '') && isHarmless(at, name)
+  return splits && (call?.args ?? []).every(isWritten)
 }
 
 function shapeOf(link: Body<'SubLink'>, bounding: Bounding): Shape | undefined {

@@ -40,7 +40,8 @@ const ITEMS: { readonly [K in NodeName]?: (body: Body<K>, builder: Builder) => r
       const shape = inside.query(body.subquery ?? ({} as Node), inside, false)
       item.columns = rename(shape.columns, parts(body.alias?.colnames))
       item.types = renameTypes(shape, parts(body.alias?.colnames))
-      item.few = shape.few
+      // What depends on another item (LATERAL) has rows for each of its rows.
+      item.few = () => !shape.correlated && shape.few()
     })
     return [item]
   },

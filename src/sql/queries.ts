@@ -25,8 +25,9 @@ export function readQuery(node: Node, at: At, bare: boolean): Shape {
   const [name, body] = open(node) ?? []
   const read = name === undefined ? undefined : (QUERIES[name] as Read<NodeName> | undefined)
   if (read === undefined || body === undefined) return objectToUnknown(at, name)
-  const inside = readWith((body as Body<'SelectStmt'>).withClause, at)
-  const shape = read(body as never, inside, bare)
+  const { inside, correlated } = readWith((body as Body<'SelectStmt'>).withClause, at)
+  const own = read(body as never, inside, bare)
+  const shape = correlated ? { ...own, correlated } : own
   at.findings.shapes.set(body, shape)
   return shape
 }
@@ -38,20 +39,22 @@ function objectToUnknown(at: At, name: string | undefined): Shape {
 }
 
 /** A WITH item sees those before it; with RECURSIVE, itself and all others too. None sees the query's own FROM. */
-function readWith(clause: Body<'WithClause'> | undefined, at: At): At {
-  if (clause === undefined) return at
+function readWith(clause: Body<'WithClause'> | undefined, at: At): { inside: At; correlated: boolean } {
+  if (clause === undefined) return { inside: at, correlated: false }
+  let correlated = false
   const items = (clause.ctes ?? []).flatMap((node) => as('CommonTableExpr', node) ?? [])
   const ctes = new Map(at.ctes)
   const unknown: Shape = { columns: undefined, few: () => false, correlated: false }
   if (clause.recursive === true) for (const item of items) ctes.set(item.ctename ?? '', unknown)
   for (const item of items) {
     const shape = at.query(item.ctequery ?? ({} as Node), { ...at, ctes }, false)
+    correlated ||= shape.correlated
     walk([item.search_clause, item.cycle_clause], at)
     const renamed = parts(item.aliascolnames)
     const named = { ...shape, columns: rename(shape.columns, renamed), types: renameTypes(shape, renamed) }
     ctes.set(item.ctename ?? '', clause.recursive === true ? unknown : named)
   }
-  return { ...at, ctes }
+  return { inside: { ...at, ctes }, correlated }
 }
 
 /** The table that SELECT INTO and CREATE TABLE AS make. */
