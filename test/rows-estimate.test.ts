@@ -2,11 +2,16 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Client } from 'pg'
 import type { OperationDecided, StoredEntry } from '../src/record/entry.ts'
+import { run, sync } from './client-messages.ts'
+import { rawConnect, show } from './raw-client.ts'
 import { startScene, type Scene } from './scene.ts'
 
 const POLICIES = `
 @id("connect") permit (principal in Group::"data-agents", action == Action::"connect", resource);
 @id("all") permit (principal in Group::"data-agents", action, resource in Target::"orders");
+@id("bulk") @hold("group:dba") @wait("0s") @preview("rows")
+permit (principal, action == Action::"sql.insert", resource in Target::"orders")
+when { context has rows_estimate && context.rows_estimate > 2 };
 @id("few") @message("Too many rows.")
 forbid (principal, action in [Action::"sql.update", Action::"sql.delete"], resource)
 unless { context has rows_estimate && context.rows_estimate <= 20 };
@@ -20,7 +25,7 @@ describe('a policy that reads rows_estimate', () => {
     scene = await startScene({ policies: POLICIES })
     await scene.truth('CREATE TABLE many AS SELECT i AS id, i % 7 AS part FROM generate_series(1, 5000) i')
     await scene.truth('ALTER TABLE many ADD PRIMARY KEY (id)')
-    await scene.truth('GRANT SELECT, UPDATE, DELETE ON many TO PUBLIC')
+    await scene.truth('GRANT SELECT, INSERT, UPDATE, DELETE ON many TO PUBLIC')
     await scene.truth('ANALYZE many')
     client = await scene.connect()
   })
@@ -117,5 +122,33 @@ describe('a policy that reads rows_estimate', () => {
       ['prepare', 'allow', ['few']],
       ['execute', 'allow', ['all']],
     ])
+  })
+
+  it('is asked once for the decision and for the card of the approver', async () => {
+    const insert = (ids: readonly number[]): string => `INSERT INTO many VALUES ${ids.map((id) => `(${id}, 1)`).join()}`
+    assert.equal(await refusal(insert([9001, 9002])), 'ran')
+    const text = insert([9003, 9004, 9005])
+    const ticket = /apr_[0-9a-f-]{36}/.exec(await refusal(text))?.[0]
+    const asked = (await scene.records()).filter((record) => record.type === 'preview' && record.text === text)
+    assert.equal(asked.length, 1)
+    const dba = await scene.token({ kind: 'User', name: 'dora', groups: ['dba'], person: 'dora@shop.example' })
+    const { body } = await scene.api(dba, `/api/v1/approvals/${ticket}`)
+    assert.deepEqual(body['preview'], { rows_estimate: 3 })
+  })
+
+  it('is not asked of what cannot be prepared: its client hears what the target says to that', async () => {
+    await assert.rejects(client.query('DELETE FROM many WHERE nope = $1', [1]), { code: '42703' })
+    assert.equal(await refusal('DELETE FROM many WHERE id = $1', [400]), 'ran')
+  })
+
+  it('is not known of what stands behind another operation of the same pipeline', async () => {
+    await using raw = await rawConnect({ port: scene.gateway.postgres.port, password: await scene.token() })
+    raw.send(run('SELECT 1'), run('DELETE FROM many WHERE id = 500'), sync)
+    const answers = await raw.ready(1)
+    assert.match(show(answers).join(), /Too many rows/)
+    assert.deepEqual(await scene.truth('SELECT id FROM many WHERE id = 500'), [{ id: 500 }])
+    raw.send(run('DELETE FROM many WHERE id = 500'), sync)
+    assert.doesNotMatch(show(await raw.ready(1)).join(), /Too many rows/)
+    assert.deepEqual(await scene.truth('SELECT id FROM many WHERE id = 500'), [])
   })
 })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Decision, Identity, Operation, Resource } from '../gateway/domain.ts'
 import type { Policy } from './policy.ts'
-import { bot, identity, operation, policyOf, table, target, touch } from './policy-scene.ts'
+import { bot, facts, identity, operation, policyOf, table, target, touch } from './policy-scene.ts'
 
 const READ = '@id("read") permit (principal, action in Action::"read", resource in Target::"orders");'
 const WRITE = '@id("write") permit (principal, action in Action::"write", resource in Target::"orders");'
@@ -85,12 +85,8 @@ describe('decide', () => {
     const on = (condition: string, asked: Operation): string =>
       decided(`@id("r") permit (principal, action in Action::"session", resource) when { ${condition} };`, asked)[0]
     const args = { '/name': 'timezone' }
-    const own = {
-      has_where: false,
-      functions: ['now', 'random'],
-      volatile_functions: ['random'],
-      predicates: ['range'],
-    }
+    const functions = { functions: ['now', 'random'], volatile_functions: ['random'] }
+    const own = { has_where: false, ...functions, predicates: ['range'] }
     const set = operation(touch('sql.set', target('orders'), { args, own, unbounded: true }))
     for (const condition of [
       'context.unbounded',
@@ -387,14 +383,7 @@ describe('the memory of decisions', () => {
       [bot, operation(touch('sql.select', 'orders/private.users'))],
       [bot, operation(touch('sql.select', USERS, { unbounded: true }))],
       [bot, operation(touch('sql.select', USERS, { args: { '/x': '' } }))],
-      [
-        bot,
-        operation(
-          touch('sql.select', USERS, {
-            own: { has_where: false, functions: [], volatile_functions: [], predicates: [] },
-          }),
-        ),
-      ],
+      [bot, operation(touch('sql.select', USERS, { own: { ...facts().own, has_where: false } }))],
     ]
     for (const [who, asked] of changes) {
       assert.deepEqual(outcome(policy.decide(bot, select)), ['allow', 'all'])

@@ -94,7 +94,12 @@ function applyRule(
 ): Outcome {
   if (rule !== undefined) return rule(body as never, at, read) ?? {}
   touch(at, 'sql.unknown', targetResource(at.names), { unbounded: true })
-  object(at, refuse('unreadable', `A statement of kind ${name || 'unknown'} cannot be read.`))
+  object(
+    at,
+    refuse('unreadable', `A statement of kind ${name || 'unknown'} cannot be read.`, [
+      { do: 'change', hint: 'leave it out: no rule can allow what is not understood' },
+    ]),
+  )
   return { effect: 'final' }
 }
 

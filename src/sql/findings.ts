@@ -131,7 +131,10 @@ function touchBehind(at: At, action: string, view: CatalogRelation, facts: Touch
 function guard(at: At, found: Found): void {
   const label = `${found.schema}.${found.name}`
   if (isSecretRelation(found.schema, found.name)) {
-    object(at, denied(`${label} shows data of others and may not be used here.`, 'read the tables themselves'))
+    object(
+      at,
+      denied(`${label} shows data of others and may not be used here.`, 'leave it out, or read the tables themselves'),
+    )
   }
   const oid = found.relation?.oid
   if (oid === undefined || at.hidden.columns.size === 0) return

@@ -94,7 +94,10 @@ export function callProcedure(at: At, name: readonly string[]): void {
 function objectToUnknown(at: At, subject: string): void {
   if (at.hidden.columns.size === 0) return
   at.findings.touchesHidden = true
-  object(at, denied(`${subject} may show columns that are masked for you.`, 'use built-in functions only'))
+  object(
+    at,
+    denied(`${subject} may show columns that are masked for you.`, 'use built-in functions and operators only'),
+  )
 }
 
 /** set_config is SET in another form: the same settings are refused, and which one it is has to be legible. */
