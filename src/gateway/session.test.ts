@@ -154,6 +154,7 @@ describe('an answer for which the log has no room', () => {
 const UNUSED = {
   pause: async () => 'idle' as const,
   preview: () => assert.fail('nothing is held'),
+  measure: () => assert.fail('nothing is measured'),
   notify: () => undefined,
   fail: () => undefined,
   reply: () => undefined,

@@ -98,7 +98,12 @@ function applyRule(
 ): Outcome {
   if (rule !== undefined) return rule(body as never, at, read) ?? {}
   touch(at, 'sql.unknown', targetResource(at.names), { unbounded: true })
-  object(at, refuse('unreadable', `A statement of kind ${name || 'unknown'} cannot be read.`))
+  object(
+    at,
+    refuse('unreadable', `A statement of kind ${name || 'unknown'} cannot be read.`, [
+      { do: 'change', hint: 'leave it out: no rule can allow what is not understood' },
+    ]),
+  )
   return { effect: 'final' }
 }
 
@@ -106,13 +111,14 @@ function applyRule(
 function settle(findings: Findings): readonly Touch[] {
   const functions = [...findings.functions].sort()
   const predicates = [...findings.uses].sort()
+  const volatile_functions = [...findings.volatile].sort()
   const merged = new Map<string, Touch>()
   for (const each of findings.touches) {
     const key = JSON.stringify([each.action, each.resource.type, each.resource.id, each.facts.args])
     const before = merged.get(key)?.facts
     const unbounded = each.facts.unbounded || before?.unbounded === true
     const hasWhere = each.facts.own.has_where === true && before?.own.has_where !== false
-    const own = { ...each.facts.own, has_where: hasWhere, functions, predicates }
+    const own = { ...each.facts.own, has_where: hasWhere, functions, volatile_functions, predicates }
     merged.set(key, { ...each, facts: { ...each.facts, unbounded, own } })
   }
   return [...merged.values()]

@@ -52,6 +52,13 @@ export type Catalog = {
   readonly relations: readonly CatalogRelation[]
   /** Names of functions, procedures and aggregates outside pg_catalog and of no extension, as `schema.name`. */
   readonly functions: readonly string[]
+  /**
+   * Bare names, outside pg_catalog, of which every function is stable or immutable; those of extensions too. Absent: no
+   * function is known to be.
+   */
+  readonly stableFunctions?: readonly string[]
+  /** Bare names, outside pg_catalog, of which some function returns a set; of extensions too. Absent: any of them may. */
+  readonly setFunctions?: readonly string[]
   /** Names of operators outside pg_catalog and of no extension (`+`, `~~`). */
   readonly operators: readonly string[]
 }

@@ -109,8 +109,9 @@ function isAnalyze(option: Body<'DefElem'> | undefined): boolean {
 
 /** What is found in the inner statement counts for the outer one. */
 function adopt(statement: Statement, at: At): void {
-  for (const name of (statement.touches[0]?.facts.own.functions as readonly string[] | undefined) ?? [])
-    at.findings.functions.add(name)
+  const facts = statement.touches[0]?.facts.own
+  for (const name of (facts?.functions as readonly string[] | undefined) ?? []) at.findings.functions.add(name)
+  for (const name of (facts?.volatile_functions as readonly string[] | undefined) ?? []) at.findings.volatile.add(name)
   if (statement.objection !== undefined) object(at, statement.objection)
   at.findings.touchesHidden ||= statement.touchesHidden
   at.findings.changesSearchPath ||= statement.changesSearchPath

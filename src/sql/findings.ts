@@ -30,6 +30,8 @@ export type Shape = {
 export type Findings = {
   readonly touches: Touch[]
   readonly functions: Set<string>
+  /** Those of them that are volatile, or not known not to be. */
+  readonly volatile: Set<string>
   /** Sub-selects by their tree. */
   readonly shapes: Map<object, Shape>
   readonly nameChanges: NameChange[]
@@ -63,6 +65,7 @@ export function newFindings(): Findings {
   return {
     touches: [],
     functions: new Set(),
+    volatile: new Set(),
     shapes: new Map(),
     nameChanges: [],
     uses: new Set(),
@@ -90,7 +93,7 @@ export function touch(at: At, action: string, resource: Resource, facts: TouchFa
     facts: {
       unbounded: facts.unbounded ?? false,
       args: facts.args ?? {},
-      own: { has_where: facts.hasWhere ?? false, functions: [], predicates: [] },
+      own: { has_where: facts.hasWhere ?? false, functions: [], volatile_functions: [], predicates: [] },
     },
   }
   at.findings.touches.push(made)
@@ -145,7 +148,10 @@ function touchBehind(at: At, action: string, view: CatalogRelation, facts: Touch
 function guard(at: At, found: Found): void {
   const label = `${found.schema}.${found.name}`
   if (isSecretRelation(found.schema, found.name)) {
-    object(at, denied(`${label} shows data of others and may not be used here.`, 'read the tables themselves'))
+    object(
+      at,
+      denied(`${label} shows data of others and may not be used here.`, 'leave it out, or read the tables themselves'),
+    )
   }
   const oid = found.relation?.oid
   if (oid === undefined || at.hidden.columns.size === 0) return

@@ -54,7 +54,9 @@ const ITEMS: { readonly [K in NodeName]?: (body: Body<K>, builder: Builder) => E
     const item = derived(body.alias)
     builder.later.push((inside) => {
       const shape = inside.query(body.subquery ?? ({} as Node), inside)
-      Object.assign(item, seenAs(shape, parts(body.alias?.colnames)))
+      const seen = seenAs(shape, parts(body.alias?.colnames))
+      // What depends on another item (LATERAL) has rows for each of its rows.
+      Object.assign(item, seen, { few: () => !shape.correlated && shape.few() })
     })
     return entryOf(item)
   },

@@ -40,8 +40,9 @@ export function readQuery(node: Node, outside: At): Shape {
   const [name, body] = open(node) ?? []
   const read = name === undefined ? undefined : (QUERIES[name] as Read<NodeName> | undefined)
   if (read === undefined || body === undefined) return objectToUnknown(at, name)
-  const inside = readWith((body as Body<'SelectStmt'>).withClause, at)
-  const shape = read(body as never, inside)
+  const { inside, correlated } = readWith((body as Body<'SelectStmt'>).withClause, at)
+  const own = read(body as never, inside)
+  const shape = correlated ? { ...own, correlated } : own
   at.findings.shapes.set(body, shape)
   return shape
 }
@@ -53,11 +54,13 @@ function objectToUnknown(at: At, name: string | undefined): Shape {
 }
 
 /** A WITH item sees those before it; with RECURSIVE, itself and all others too. None sees the query's own FROM. */
-function readWith(clause: Body<'WithClause'> | undefined, at: At): At {
-  if (clause === undefined) return at
+function readWith(clause: Body<'WithClause'> | undefined, at: At): { inside: At; correlated: boolean } {
+  if (clause === undefined) return { inside: at, correlated: false }
   const items = (clause.ctes ?? []).flatMap((node) => as('CommonTableExpr', node) ?? [])
-  if (clause.recursive !== true) return { ...at, ctes: readItems(items, at, at.ctes) }
-  return { ...at, ctes: readRecursive(items, at) }
+  const known = clause.recursive === true ? assumedOf(items, at) : at.ctes
+  const read = readItems(items, at, known)
+  const correlated = items.some((item) => read.get(item.ctename ?? '')!.correlated)
+  return { inside: { ...at, ctes: clause.recursive === true ? known : read }, correlated }
 }
 
 function readItems(
@@ -87,10 +90,10 @@ function named(item: Body<'CommonTableExpr'>, shape: Shape): Shape {
 const MOST_ROUNDS = 8
 
 /**
- * What is hidden in an item may come back into it: read until nothing more flows, and then for good. Of an item that sees
- * itself, neither types nor a bound of its rows are known.
+ * What is hidden in an item may come back into it: what they give is found out by reading them until nothing more flows. Of
+ * an item that sees itself, neither types nor a bound of its rows are known.
  */
-function readRecursive(items: readonly Body<'CommonTableExpr'>[], at: At): ReadonlyMap<string, Shape> {
+function assumedOf(items: readonly Body<'CommonTableExpr'>[], at: At): ReadonlyMap<string, Shape> {
   const assume = (item: Body<'CommonTableExpr'>, hides: Hides, columns?: Columns): [string, Shape] => [
     item.ctename ?? '',
     { columns, hides, few: () => false, correlated: false },
@@ -106,7 +109,6 @@ function readRecursive(items: readonly Body<'CommonTableExpr'>[], at: At): Reado
     const hides = (place: number): Hides => (round < MOST_ROUNDS ? found[place]!.hides : veil(found[place]!.hides))
     assumed = new Map(items.map((item, place) => assume(item, hides(place), found[place]!.columns)))
   }
-  readItems(items, at, new Map([...at.ctes, ...assumed]))
   return new Map([...at.ctes, ...assumed])
 }
 

@@ -85,7 +85,8 @@ function lookInto(level: Scope, column: string, qualifier: string | undefined): 
     return { kind: 'hidden', item: hiding, column, whole: false, secrecy: secrecyOf(hiding, column)! }
   const knowing = items.find((item) => item.columns?.includes(column))
   if (knowing !== undefined) return { kind: 'known', item: knowing }
-  if (qualifier === undefined || items.length === 0 || SYSTEM_COLUMNS.has(column)) return undefined
+  if (qualifier === undefined || items.length === 0) return undefined
+  if (SYSTEM_COLUMNS.has(column)) return items[0]!.direct ? { kind: 'known', item: items[0]! } : undefined
   // `row.name` without such a column is the function `name` of the whole row.
   const row = items.find(hidesSome)
   return row === undefined

@@ -73,8 +73,8 @@ function once(find: () => boolean): () => boolean {
 
 function isFew(body: Body<'SelectStmt'>, from: From, at: At): boolean {
   if (hasSmallLimit(body)) return true
-  if (!isRowByRow(at, body.targetList ?? [])) return false
-  if (isAggregate(body)) return true
+  if (!isRowByRow(at, [...(body.targetList ?? []), ...(body.valuesLists ?? [])])) return false
+  if (isAggregate(at, body)) return true
   const conditions = [...conjuncts(body.whereClause), ...from.conditions.flatMap(conjuncts)]
   return fewItems(at, from.items, conditions).size === from.items.length
 }

@@ -61,6 +61,9 @@ WITH relation AS (
 ), reference AS (
   SELECT confrelid AS oid, json_agg(DISTINCT conrelid::int8 ORDER BY conrelid::int8) AS by
   FROM pg_constraint WHERE contype = 'f' GROUP BY confrelid
+), routine AS (
+  SELECT p.proname AS name, bool_and(p.provolatile <> 'v') AS stable, bool_or(p.proretset) AS sets
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname <> 'pg_catalog' GROUP BY p.proname
 )
 SELECT json_build_object(
   'relations', (SELECT json_agg(json_build_object(
@@ -80,6 +83,8 @@ SELECT json_build_object(
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE n.nspname <> 'pg_catalog' AND NOT EXISTS (
       SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')),
+  'stable', (SELECT json_agg(name ORDER BY name) FILTER (WHERE stable) FROM routine),
+  'sets', (SELECT json_agg(name ORDER BY name) FILTER (WHERE sets) FROM routine),
   'operators', (SELECT json_agg(DISTINCT o.oprname ORDER BY o.oprname)
     FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace
     WHERE n.nspname <> 'pg_catalog' AND NOT EXISTS (
@@ -104,6 +109,8 @@ type Row = z.infer<typeof Row>
 const Answer = z.object({
   relations: z.array(Row),
   functions: z.array(z.string()).nullable(),
+  stable: z.array(z.string()).nullable(),
+  sets: z.array(z.string()).nullable(),
   operators: z.array(z.string()).nullable(),
 })
 
@@ -112,7 +119,14 @@ export async function readCatalog(query: CatalogQuery, sensitive: Sensitive): Pr
   const answer = await ask(query, Object.keys(sensitive).length > 0)
   const classified = classify(answer.relations, sensitive)
   const relations = answer.relations.map((row) => relationOf(row, classified))
-  const content = { relations, functions: answer.functions ?? [], operators: answer.operators ?? [] }
+  const { functions, stable, sets, operators } = answer
+  const content = {
+    relations,
+    functions: functions ?? [],
+    stableFunctions: stable ?? [],
+    setFunctions: sets ?? [],
+    operators: operators ?? [],
+  }
   return { catalog: { ...versionsOf(content), ...content }, missing: classified.missing }
 }
 
