@@ -5,6 +5,7 @@ import type { Frame } from '../../src/protocols/postgres/frames.ts'
 import type { SqlReader } from '../../src/sql/reader.ts'
 import { bind, describePortal, execute, parse, query, run, sync, terminate } from '../client-messages.ts'
 import { brief } from '../raw-client.ts'
+import { within } from '../waiting.ts'
 import { honestTarget, isOwn } from './honest-target.ts'
 import { allowed, startFakeScene, startReader, type FakeScene } from './postgres-scene.ts'
 
@@ -66,6 +67,7 @@ describe('nothing reaches the target without a permit', () => {
     await using scene = await startFakeScene(reader, { answer: honestTarget() })
     await using client = await scene.connect()
     client.send(parse(SELECT), bind(), describePortal())
+    await within('its Parse is sent', async () => received(scene).length > 0)
     await setTimeout(50)
     assert.deepEqual(received(scene), [`P ${SELECT}`])
     client.send(execute(), sync)

@@ -155,6 +155,8 @@ const POLICY: Policy = {
   },
   connect: () => ({ verdict: 'allow', rules: ['test'], policy: 'test', leaseMs: 600_000 }),
   unmasked: () => [],
+  undecided: () => [],
+  possibleActions: () => new Set(),
 }
 
 /** A target with the table `customers`, at the fake on this port. */

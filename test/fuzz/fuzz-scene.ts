@@ -133,6 +133,8 @@ const POLICY: Policy = {
   },
   connect: () => ({ verdict: 'allow', rules: ['test'], policy: 'test', leaseMs: 600_000 }),
   unmasked: () => [],
+  undecided: () => [],
+  possibleActions: () => new Set(),
 }
 
 function targetOf({ reader, targetPort }: FuzzSceneOptions, lent: Set<string>): PostgresTarget {

@@ -104,6 +104,7 @@ const OWN: ReadonlySet<string> = new Set(
     parse(OWN_TEXT, OWN_NAME),
     bind({ portal: OWN_NAME, statement: OWN_NAME }),
     execute(OWN_NAME),
+    close('P', OWN_NAME),
     close('S', OWN_NAME),
     sync,
     parse('sallyport refused this operation', 'sallyport_refused'),

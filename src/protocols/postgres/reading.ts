@@ -331,7 +331,9 @@ function tooLong(connection: Connection, frame: Frame, style: 'simple' | 'extend
 
 /** Nothing of it is sent: a Bind before it was, so that the target's own error comes first if there is one. */
 function noSuchPortal(connection: Connection, name: string): Exchange {
-  const objection = refuse('unreadable', `The gateway knows no portal "${name}" of this session.`)
+  const objection = refuse('unreadable', `The gateway knows no portal "${name}" of this session.`, [
+    { do: 'change', hint: 'Bind it first.' },
+  ])
   const understood = unreadable(connection.target.resource, `Execute of portal "${name}"`, {
     objection,
   })
