@@ -58,7 +58,7 @@ function readStatement(node: Node, at: At, read: (node: Node) => Statement): Sta
   const outcome = isQuery(node) ? readQueryStatement(node, at) : applyRule(RULES.get(name), name, body, at, read)
   const touches = settle(at.findings)
   objectToTouches(at, touches)
-  const reads = touches.every((each) => each.action === 'sql.select')
+  const reads = touches.every((each) => /^sql\.(select|lo_read)$/.test(each.action))
   const { findings } = at
   return {
     node: name,
@@ -84,7 +84,7 @@ function isData(each: Touch): boolean {
 /** A SELECT that touches no relation is asked for on the target. */
 function readQueryStatement(node: Node, at: At): Outcome {
   const { hides } = readQuery(node, at)
-  const reads = at.findings.touches.some((each) => each.action !== 'sql.call')
+  const reads = at.findings.touches.some((each) => !/^sql\.(call|lo_read|lo_write)$/.test(each.action))
   if (!reads) touch(at, 'sql.select', targetResource(at.names))
   return { hides }
 }

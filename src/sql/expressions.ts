@@ -13,7 +13,7 @@ const VISITS: { readonly [K in NodeName]?: Visit<K> } = {
   /** Uses nothing, whatever its value is: a value that is looked at here cannot be another one in the same template. */
   A_Const: () => {},
   FuncCall: (body, at) => {
-    callFunction(at, parts(body.funcname))
+    callFunction(at, parts(body.funcname), body.args)
     checkSetConfig(at, body)
     if (!isHarmless(at, parts(body.funcname))) walkCopied(body.args, at)
     walkInside('FuncCall', body, at)

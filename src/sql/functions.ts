@@ -6,6 +6,7 @@ import {
   VOLATILE_FUNCTIONS,
 } from './builtin-functions.ts'
 import { denied, object, touch, type At } from './findings.ts'
+import { useLargeObject, usesLargeObjects } from './large-objects.ts'
 import { targetResource } from './relations.ts'
 import { checkSetting } from './settings.ts'
 import { as, constantText, parts, type Body, type Node } from './tree.ts'
@@ -47,11 +48,12 @@ export function mayReturnSet(at: At, name: readonly string[]): boolean {
   return builtin || at.names.catalog.setFunctions.has(bare) || at.names.changed.has(`${bare}()`)
 }
 
-/** A call by name: nothing for the harmless ones, `sql.call` for the rest. */
-export function callFunction(at: At, name: readonly string[]): void {
+/** A call by name: nothing for the harmless ones, `sql.lo_…` for large objects, `sql.call` for the rest. */
+export function callFunction(at: At, name: readonly string[], args: readonly Node[] = []): void {
   const text = (name[0] === 'pg_catalog' ? name.slice(1) : name).join('.').toLowerCase()
   noteCall(at, name, text)
   if (isHarmless(at, name)) return
+  if (usesLargeObjects(text) && isBuiltin(at, name, OPAQUE_FUNCTIONS)) return useLargeObject(at, text, args)
   touch(at, 'sql.call', targetResource(at.names), { args: { '/function': text } })
   if (isBuiltin(at, name, EFFECT_FUNCTIONS)) return
   at.findings.changesSearchPath = true

@@ -137,6 +137,7 @@ function coreOf(entries: Entry[], { beforeAppend, clock = systemClock }: FakeSce
     },
     authenticate: async () => ({ identity: AGENT }),
     url: 'http://localhost',
+    issuers: () => [],
     strangers: () => true,
     turns: takeTurns(),
     live: new Map(),

@@ -77,6 +77,22 @@ describe('readCatalog', () => {
     assert.equal(find(catalog, 'information_schema.columns').kind, 'view')
   })
 
+  it("knows the target's functions for large objects by OID, but none that is something else by now", async () => {
+    const known = async (): Promise<readonly string[]> => {
+      const { largeObjects } = await readCatalog(query, SENSITIVE)
+      return [...largeObjects!].map(([oid, name]) => `${oid} ${name}`)
+    }
+    const given = await known()
+    for (const line of ['952 lo_open', '954 loread', '955 lowrite', '957 lo_creat', '964 lo_unlink', '3170 lo_lseek64'])
+      assert.ok(given.includes(line), line)
+    const name = 'pg_catalog.lo_unlink(oid)'
+    await postgres.query(`CREATE OR REPLACE FUNCTION ${name} RETURNS integer LANGUAGE sql AS 'SELECT 1'`)
+    assert.deepEqual(
+      await known(),
+      given.filter((line) => line !== '964 lo_unlink'),
+    )
+  })
+
   it('numbers columns as the server does and leaves dropped ones out', async () => {
     const { catalog } = await readCatalog(query, SENSITIVE)
     assert.deepEqual(find(catalog, 'public.customers').columns, [
@@ -283,9 +299,8 @@ function makeSource(): SourceScene {
   const answer: CatalogQuery = async () => {
     count++
     if (broken) throw new Error('the target is gone')
-    return [
-      { catalog: { relations: [], functions: [`public.number_${count}`], stable: null, sets: null, operators: null } },
-    ]
+    const nothing = { relations: [], stable: null, sets: null, operators: null, largeObjects: null }
+    return [{ catalog: { ...nothing, functions: [`public.number_${count}`] } }]
   }
   return {
     source: catalogSource({ query: answer, sensitive: {}, clock, maxAgeMs: 1_000 }),

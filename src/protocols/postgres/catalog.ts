@@ -15,6 +15,8 @@ export type CatalogReading = {
   readonly catalog: Catalog
   /** Entries of `sensitive` that name no column there is: nothing protects what they meant. */
   readonly missing: readonly string[]
+  /** OID -> name, of the target's own functions for large objects that a FunctionCall may ask for. */
+  readonly largeObjects?: ReadonlyMap<number, string>
 }
 
 const KINDS = {
@@ -30,7 +32,8 @@ const KINDS = {
 } as const
 
 /**
- * One statement, so that all of it is of one moment. `viewed`: views that do nothing but show a query. `shows`: what a rule's query mentions, by its own text and not by
+ * One statement, so that all of it is of one moment. `viewed`: views that do nothing but show a query. `largeObjects`: those
+ * that still are what they were made as. `shows`: what a rule's query mentions, by its own text and not by
  * pg_depend, which keeps no entries for system catalogs; `opaque`: a function or operator that is no built-in, and may
  * show anything. Objects made after initdb have oids from 16384 on.
  */
@@ -88,7 +91,11 @@ SELECT json_build_object(
   'operators', (SELECT json_agg(DISTINCT o.oprname ORDER BY o.oprname)
     FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace
     WHERE n.nspname <> 'pg_catalog' AND NOT EXISTS (
-      SELECT FROM pg_depend d WHERE d.classid = 'pg_operator'::regclass AND d.objid = o.oid AND d.deptype = 'e'))
+      SELECT FROM pg_depend d WHERE d.classid = 'pg_operator'::regclass AND d.objid = o.oid AND d.deptype = 'e')),
+  'largeObjects', (SELECT json_agg(json_build_array(p.oid::int8, p.proname) ORDER BY p.oid)
+    FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+    WHERE p.pronamespace = 'pg_catalog'::regnamespace AND l.lanname = 'internal' AND p.prosrc = 'be_' || p.proname
+      AND p.proname ~ '^lo(_|read$|write$)')
 ) AS catalog`
 
 const Oids = z.array(z.int()).nullable()
@@ -112,6 +119,7 @@ const Answer = z.object({
   stable: z.array(z.string()).nullable(),
   sets: z.array(z.string()).nullable(),
   operators: z.array(z.string()).nullable(),
+  largeObjects: z.array(z.tuple([z.int(), z.string()])).nullable(),
 })
 
 /** What the target's names mean now. Fault `target` when it cannot be read. */
@@ -127,7 +135,8 @@ export async function readCatalog(query: CatalogQuery, sensitive: Sensitive): Pr
     setFunctions: sets ?? [],
     operators: operators ?? [],
   }
-  return { catalog: { ...versionsOf(content), ...content }, missing: classified.missing }
+  const largeObjects = new Map(answer.largeObjects)
+  return { catalog: { ...versionsOf(content), ...content }, missing: classified.missing, largeObjects }
 }
 
 async function ask(query: CatalogQuery, definitions: boolean): Promise<z.infer<typeof Answer>> {

@@ -7,6 +7,7 @@ import type { Soon } from '../../gateway/source.ts'
 import type { NameChange } from '../../sql/reader.ts'
 import { Answers } from './answers.ts'
 import { CopyIn } from './copy-in.ts'
+import { Descriptors } from './descriptors.ts'
 import type { Egress } from './egress.ts'
 import { encodeBind, encodeClose, encodeExecute, encodeFlush, encodeParse, encodeSync } from './encode.ts'
 import type { Outgoing } from './exchanges.ts'
@@ -65,6 +66,7 @@ export class Connection {
   /** A statement that changes names or columns has run in the transaction that is open. */
   changedSchema = false
   readonly meaning = new Meaning()
+  readonly descriptors = new Descriptors()
   readonly copyIn = new CopyIn(() => this.session.stop(refuse('cancelled', 'The client went away.')))
   /** The target's own key for cancelling; no client ever sees it. */
   readonly backendKey: BackendKey
@@ -276,8 +278,9 @@ export class Connection {
     return this.#incoming.next()
   }
 
-  /** Outside a transaction no portal lives on, only cursors do that were declared WITH HOLD. */
+  /** Outside a transaction no descriptor or portal lives on, only cursors do that were declared WITH HOLD. */
   #settled(status: TransactionStatus): void {
+    if (status !== 'T') this.descriptors.forget()
     if (status !== 'I') return
     this.portals.forget(({ bind }) => bind !== undefined)
     if (this.changedSchema) this.target.catalog.expire()

@@ -18,6 +18,7 @@ import {
   type RowField,
 } from './messages-target.ts'
 import { backendName, type BackendName } from './message-types.ts'
+import { maskResult } from './function-results.ts'
 import { joined } from './pieces.ts'
 import { maskDataRow, planRow, type ClassesOf, type RowPlan } from './rows.ts'
 
@@ -115,6 +116,8 @@ export class AnswerPart implements Part {
       case 'DataRow':
         this.#columns.plan ??= this.#plan(masker)
         return maskDataRow(frame, this.#columns.plan, masker)
+      case 'FunctionCallResponse':
+        return maskResult(frame, masker)
       case 'CopyInResponse':
         decodeCopyResponse(frame)
         return frame.bytes

@@ -146,6 +146,7 @@ export class PostgresExchange implements Exchange {
     }
     if (this.#mayAskForInput) connection.copyIn.expect(this.#copies('in').length)
     connection.changeNames(this.#making.sense?.nameChanges ?? [])
+    if (operation) connection.descriptors.follow(operation)
     for (const message of messages) {
       if (message.sent)
         connection.answers.expect(this.#inbox.expectation(message.sent, this.#watch(message), message.hidden))
@@ -249,6 +250,9 @@ export class PostgresExchange implements Exchange {
       this.#outcome = { status: 'done', rows: decodeCommandComplete(frame).rows }
     } else if (frame.type === BACKEND.ErrorResponse && !failed) {
       this.#outcome = { status: 'failed', code: decodeErrorFields(frame).get('C') }
+    } else if (frame.type === BACKEND.FunctionCallResponse) {
+      if (this.#outcome.status === 'done') throw new Fault('protocol', 'the target answered a FunctionCall twice')
+      this.#outcome = { status: 'done' }
     } else if (frame.type === BACKEND.EmptyQueryResponse || frame.type === BACKEND.PortalSuspended) {
       this.#outcome = { status: 'done' }
     }

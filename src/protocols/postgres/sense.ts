@@ -38,7 +38,7 @@ export type Sense = Found & {
 }
 
 /** Statements of these actions leave every setting as it is. */
-const LEAVE_SETTINGS = ['sql.select', 'sql.insert', 'sql.update', 'sql.delete', 'sql.show']
+const LEAVE_SETTINGS = 'select insert update delete show lo_read lo_write'.split(' ').map((verb) => `sql.${verb}`)
 const CHANGE_SCHEMA = ['sql.create', 'sql.alter', 'sql.drop', 'sql.call', 'sql.do']
 
 export function senseOf(found: Found): Sense {
