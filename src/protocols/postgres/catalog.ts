@@ -32,8 +32,8 @@ const KINDS = {
 } as const
 
 /**
- * One statement, so that all of it is of one moment. `viewed`: views that do nothing but show a query. `largeObjects`:
- * those that still are what they were made as. `shows`: what a rule's query mentions, by its own text and not by
+ * One statement, so that all of it is of one moment. `viewed`: views that do nothing but show a query. `largeObjects`: those
+ * that still are what they were made as. `shows`: what a rule's query mentions, by its own text and not by
  * pg_depend, which keeps no entries for system catalogs; `opaque`: a function or operator that is no built-in, and may
  * show anything. Objects made after initdb have oids from 16384 on.
  */
