@@ -25,10 +25,11 @@ export async function play(stage: Stage, one: Case, place: Place): Promise<Heard
     return client
   }
   if (one.needs_idle_session !== undefined) connections.use(await idle(stage, place.setting, one.needs_idle_session))
+  const first = await connect()
   const started = performance.now()
   let failure: unknown
   try {
-    await steps(stage, one, place.way, connect)
+    await steps(stage, one, place.way, { first, connect })
     await new Promise((resolve) => setTimeout(resolve, one.drain_ms ?? 0))
   } catch (error) {
     failure = error
@@ -49,9 +50,11 @@ async function idle(stage: Stage, setting: Setting, sql: string): Promise<RawCli
   return client
 }
 
-async function steps(stage: Stage, one: Case, way: Way, connect: () => Promise<RawClient>): Promise<void> {
+type Connections = { readonly first: RawClient; readonly connect: () => Promise<RawClient> }
+
+async function steps(stage: Stage, one: Case, way: Way, { first, connect }: Connections): Promise<void> {
   const texts = one.mode === 'multi' ? [one.sql.join(' ')] : one.sql
-  let client = await connect()
+  let client = first
   for (const [at, text] of texts.entries()) {
     if (one.reconnect_before?.includes(at)) client = await connect()
     client.send(await step(stage, one, { text, at, way }))

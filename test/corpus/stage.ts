@@ -86,8 +86,7 @@ async function token({ config, installation }: Running, policy: string): Promise
 
 async function seed(postgres: TestPostgres): Promise<void> {
   await postgres.query(script('roles.sql'))
-  const quick = (await versionOf(postgres)) >= 16 ? 'SET scram_iterations = 1;' : ''
-  for (const login of Object.values(LOGINS)) await postgres.query(`${quick} ALTER ROLE ${login} PASSWORD '${PASSWORD}'`)
+  for (const login of Object.values(LOGINS)) await postgres.query(`ALTER ROLE ${login} PASSWORD '${PASSWORD}'`)
   await postgres.query('CREATE DATABASE shop_seed')
   const inSeed = (name: string): string => postgres.admin.replace(/postgres$/, name)
   await postgres.query(script('seed.sql'), undefined, inSeed('shop_seed'))
