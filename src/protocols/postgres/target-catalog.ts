@@ -61,6 +61,11 @@ export class TargetCatalog {
     return this.#temporary.get(role) ?? []
   }
 
+  /** True when it has the relation of this resource id. */
+  knows(id: string): boolean {
+    return this.#oids.has(id)
+  }
+
   /** True when it has the relation, whatever its columns. */
   has(table: number): boolean {
     return this.#classes.has(table)

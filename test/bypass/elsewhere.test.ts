@@ -1,0 +1,48 @@
+import { after, afterEach, before, describe, it } from 'node:test'
+import assert from 'node:assert/strict'
+import { show } from '../raw-client.ts'
+import type { Scene } from '../scene.ts'
+import { assertNothingSecret, codes, intrude, startRange, take } from './attack.ts'
+
+let scene: Scene
+before(async () => {
+  scene = await startRange()
+  await scene.truth(PLAIN)
+})
+after(() => scene?.[Symbol.asyncDispose]())
+afterEach(() => scene.truth(`DROP VIEW IF EXISTS late_view, late_vault; ${PLAIN}`))
+
+/** A view that shows nothing, until somebody replaces it. */
+const PLAIN = `CREATE OR REPLACE VIEW shown AS SELECT 1 AS id, 2 AS code; GRANT SELECT ON shown TO orders_writer`
+
+/** Made by somebody else at the target, where the gateway does not see it. */
+const made = [
+  ['CREATE VIEW late_view AS SELECT id, secret AS x FROM people', "SELECT x || '' FROM late_view"],
+  ['CREATE VIEW late_view AS SELECT id, secret AS x FROM people', "SELECT id FROM late_view WHERE x LIKE 'zqv%'"],
+  ['CREATE VIEW late_view AS SELECT secret_of(1) AS x', 'SELECT x FROM late_view'],
+  ['CREATE VIEW late_vault AS SELECT code FROM vault', 'SELECT code FROM late_vault'],
+  ['CREATE VIEW late_vault AS SELECT code FROM vault_view', 'SELECT code FROM public.late_vault'],
+  ['CREATE VIEW late_vault AS SELECT code FROM vault', 'SELECT upper(code) FROM late_vault; SELECT 1'],
+] as const
+
+describe('what was made elsewhere a moment ago shows nothing', () => {
+  for (const [change, read] of made) {
+    it(`${change}; ${read}`, async () => {
+      await using client = await intrude(scene)
+      await take(client, ['SELECT id FROM decoy'])
+      await scene.truth(`${change}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO orders_writer`)
+      const answers = await take(client, [read])
+      assert.deepEqual(codes(answers), ['42501'], show(answers).join(' | '))
+      assertNothingSecret(client)
+    })
+  }
+
+  it('to a session that began after a view was replaced', async () => {
+    await using early = await intrude(scene)
+    await take(early, ['SELECT id FROM decoy'])
+    await scene.truth('CREATE OR REPLACE VIEW shown AS SELECT id, 2 AS code FROM vault')
+    await using client = await intrude(scene)
+    const answers = await take(client, ['SELECT id FROM shown'])
+    assert.deepEqual(codes(answers), ['42501'], show(answers).join(' | '))
+  })
+})
