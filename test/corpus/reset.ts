@@ -94,7 +94,7 @@ export function resetting(postgres: TestPostgres, database: string): Resetting {
         await self.restore()
       }
     },
-    [Symbol.asyncDispose]: admin.end,
+    [Symbol.asyncDispose]: () => admin.end(),
   }
   return self
 }

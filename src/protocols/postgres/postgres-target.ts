@@ -38,15 +38,7 @@ export function postgresTarget({ name, config, leases, catalog: source, reader }
   return {
     name,
     resource: { type: 'Target', id: name },
-    leases: {
-      ...leases,
-      take: async (request) => {
-        // What names have come to mean elsewhere before a session began, it never takes for what they meant.
-        catalog.expire()
-        await catalog.get()
-        return leases.take(request)
-      },
-    },
+    leases: { ...leases, take: async (request) => (await catalog.get()) && leases.take(request) },
     classes: Object.keys(config.sensitive),
     detect: config.detect,
     host: config.host,
