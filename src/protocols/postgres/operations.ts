@@ -70,16 +70,35 @@ function followed(connection: Connection, understood: Understood): Understood {
   return understood
 }
 
-/** Rows of a COPY carry no origin that would be masked: its names are resolved by a catalog of this moment. */
+/** Read again by a catalog of this moment, where an older one may not do. */
 function readFresh(connection: Connection, text: string): Soon<Reading> {
   return soon(read(connection, text), (reading) => {
-    const hides = connection.session.opening.hidden.length > 0
-    if ('objection' in reading || !hides || !reading.statements.some(({ copy }) => copy?.direction === 'out'))
+    if ('objection' in reading || !(sendsUnmasked(connection, reading) || namesUnknown(connection, reading)))
       return reading
     connection.target.catalog.expire()
     return read(connection, text)
   })
 }
+
+type Read = Extract<Reading, { statements: unknown }>
+
+/** Rows of a COPY carry no origin that would be masked. */
+function sendsUnmasked({ session }: Connection, { statements }: Read): boolean {
+  return session.opening.hidden.length > 0 && statements.some(({ copy }) => copy?.direction === 'out')
+}
+
+/** A relation that the catalog does not have may have been made since, by somebody else, to show any other. */
+function namesUnknown({ target, nameChanges }: Connection, { statements }: Read): boolean {
+  const unknown = statements.flatMap(({ touches }) =>
+    touches.filter(({ resource: { type, id } }) => type === 'Table' && !target.catalog.knows(id)),
+  )
+  if (unknown.length === 0) return false
+  const own = [...nameChanges, ...statements.flatMap((statement) => statement.nameChanges)].map(({ name }) => name)
+  return unknown.some(({ resource }) => !own.includes(nameOf(resource.id)))
+}
+
+/** `orders/public.customers` -> `customers`. */
+const nameOf = (id: string): string => id.slice(id.indexOf('.') + 1)
 
 function read({ target, session, meaning, nameChanges }: Connection, text: string): Soon<Reading> {
   const { id, hidden, lease } = session.opening

@@ -62,6 +62,11 @@ export class TargetCatalog {
     return this.#temporary.get(role) ?? []
   }
 
+  /** True when it has the relation of this resource id. */
+  knows(id: string): boolean {
+    return this.#oids.has(id)
+  }
+
   /** The name of a function for large objects, by its OID at the target. */
   largeObjectFunction(oid: number): Soon<string | undefined> {
     return soon(this.get(), () => this.#largeObjects.get(oid))
