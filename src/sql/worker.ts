@@ -22,6 +22,9 @@ export type FromWorker =
   | ReadAnswer
   | { readonly does: 'broken'; readonly why: string }
 
+/** `used`: of the thread's own time since its start, in ms. */
+export type Told = FromWorker & { readonly used: number }
+
 /**
  * `reading` as JSON, which takes less time than a structured clone; `pinned` as in reading-cache.ts; `ms`: what it took of
  * the thread's own time.
@@ -70,7 +73,8 @@ function tooMuch(has: string, most: number): Reading {
   return { objection: refuse('too_large', message, [{ do: 'change', hint: 'send it in smaller texts' }]) }
 }
 
-function spent(start: NodeJS.CpuUsage): number {
+/** The thread's own time, in ms. */
+function spent(start?: NodeJS.CpuUsage): number {
   const { user, system } = process.threadCpuUsage(start)
   return (user + system) / 1_000
 }
@@ -85,7 +89,7 @@ function syntaxError(error: SqlError): Reading {
 async function serve(port: NonNullable<typeof parentPort>): Promise<void> {
   const catalogs = new Map<string, CatalogIndex>()
   const empty = indexCatalog(EMPTY_CATALOG)
-  const answer = (message: FromWorker): void => port.postMessage(message)
+  const answer = (message: FromWorker): void => port.postMessage({ ...message, used: spent() } satisfies Told)
   await loadModule()
   port.on('message', (message: ToWorker) => {
     if (message.does === 'learn') {
