@@ -120,7 +120,14 @@ function understoodOf(connection: Connection, call: Call): Understood {
   const writes = touches.some(({ action }) => action === 'sql.lo_write')
   const effects: readonly Effect[] = writes ? ['final', 'revocable'] : ['none', 'none']
   return {
-    ...senseOf({ statements: [], touches, objection: objectionTo(connection, call, touches), used: [], usedTexts: [], hides: [] }),
+    ...senseOf({
+      statements: [],
+      touches,
+      objection: objectionTo(connection, call, touches),
+      used: [],
+      usedTexts: [],
+      hides: [],
+    }),
     effect: effects[0]!,
     effectInBlock: effects[1]!,
     harmlessTexts: true,
