@@ -14,7 +14,12 @@ import { scramVerifier } from './scram-verifier.ts'
 import { createRole, readComment, roleName, rolePrefix } from './session-role.ts'
 
 /** What a session logs in to PostgreSQL with; never leaves the gateway. */
-export type RoleCredential = { readonly user: string; readonly password: Secret }
+export type RoleCredential = {
+  readonly user: string
+  readonly password: Secret
+  /** The role has no right to read what is hidden from the session's identity. */
+  readonly wall?: true
+}
 
 export type PostgresRoleOptions = {
   readonly target: string

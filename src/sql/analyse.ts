@@ -7,6 +7,7 @@ import { DEFINITIONS } from './definitions.ts'
 import { hidesAny } from './flow.ts'
 import { newFindings, object, touch, type At, type Findings } from './findings.ts'
 import type { Outcome, Rule } from './outcome.ts'
+import type { Rewrite } from './rewrites.ts'
 import { readQuery } from './queries.ts'
 import type { NameChange, ReadRequest, Statement } from './reader.ts'
 import { targetResource, type Names } from './relations.ts'
@@ -18,17 +19,19 @@ const RULES: ReadonlyMap<string, Rule<NodeName>> = new Map(
   Object.entries({ ...DEFINITIONS, ...COMMANDS }) as [string, Rule<NodeName>][],
 )
 
-/** Reads every statement of a parsed text: a pure function of tree, request and catalog. */
+/** Reads every statement of a parsed text; behind the wall, notes in `rewrites` what has to be written instead. */
 export function analyse(
   tree: ParseResult,
   request: Omit<ReadRequest, 'text'>,
   catalog: CatalogIndex,
+  rewrites: Set<Rewrite> = new Set(),
 ): readonly Statement[] {
   const hidden = catalog.hidden(request.hidden)
   const readWith = (names: Names, node: Node): Statement => {
     const { inference = 'none' } = request
     const findings = newFindings()
-    const at: At = { names, hidden, inference, findings, scope: undefined, ctes: new Map(), query: readQuery }
+    const wall = request.wall === true ? { rewrites } : {}
+    const at: At = { names, hidden, inference, ...wall, findings, scope: undefined, ctes: new Map(), query: readQuery }
     return readStatement(node, at, (inner) => readWith(names, inner))
   }
   let searchPath = request.searchPath

@@ -8,6 +8,8 @@ export type CatalogColumn = {
   readonly classes: readonly string[]
   /** As `format_type` writes it, of a domain its base type: `integer`, `boolean`. Absent when not known. */
   readonly type?: string
+  /** An SQL expression of exactly its type that stands for its values where they may not be read. */
+  readonly standIn?: string
   /** True when a unique index or an exclusion constraint compares it. */
   readonly unique?: boolean
 }

@@ -5,6 +5,7 @@ import type { Hidden } from './catalog-index.ts'
 import { flowIn, hidesAny, stronger, type Flow, type Hides, type Secrecy, type Use } from './flow.ts'
 import type { CatalogRelation } from './catalog.ts'
 import type { Inference, NameChange } from './reader.ts'
+import type { Rewrite } from './rewrites.ts'
 import { findRelations, tableResource, type Found, type Names } from './relations.ts'
 import type { FromItem, Scope } from './scope.ts'
 import { isSecretRelation, isSystemSchema } from './system-relations.ts'
@@ -51,6 +52,8 @@ export type At = {
   readonly ctes: ReadonlyMap<string, Shape>
   /** Whether hidden columns may be used otherwise than for an output. */
   readonly inference: Inference
+  /** Present when the target does not let hidden columns be read: what has to be written instead. */
+  readonly rewrites?: Set<Rewrite> | undefined
   /** Where the value of what is being read goes, when it is an output: hidden columns in it are noted there. */
   readonly flow?: Flow | undefined
   /** The output that something decides which does not go to it itself. */

@@ -5,6 +5,7 @@ import { analyse } from './analyse.ts'
 import { EMPTY_CATALOG, indexCatalog, type CatalogIndex } from './catalog-index.ts'
 import type { Catalog } from './catalog.ts'
 import type { ReadRequest, Reading, Statement } from './reader.ts'
+import { rewritten, type Rewrite } from './rewrites.ts'
 import { watchLiterals } from './watched-literals.ts'
 
 /** What the worker is told. */
@@ -45,11 +46,29 @@ function readText(request: ReadRequest, index: CatalogIndex): FromWorker {
   try {
     const tree = parseSync(request.text)
     const pinned = watchLiterals(tree, request.text)
-    const reading = decidable(analyse(tree, request, index))
+    const rewrites = new Set<Rewrite>()
+    const reading = decidable(analyse(tree, request, index, rewrites))
+    if (rewrites.size > 0 && 'statements' in reading) return read(throughWall(reading, request.text, rewrites))
     return read(reading, pinned?.())
   } catch (error) {
     if (hasSqlDetails(error)) return read(syntaxError(error))
     return { does: 'broken', why: error instanceof Error ? error.message : 'unknown' }
+  }
+}
+
+/** What is sent instead must be readable too: as many statements as before. */
+function throughWall(
+  reading: Extract<Reading, { statements: unknown }>,
+  text: string,
+  rewrites: Set<Rewrite>,
+): Reading {
+  if (reading.statements.some(({ objection }) => objection !== undefined)) return reading
+  const sent = rewritten(text, rewrites)
+  if (sent !== undefined && parseSync(sent).stmts?.length === reading.statements.length)
+    return { ...reading, rewritten: sent }
+  const hint = 'write the names of tables with masked columns plainly, without comments in them'
+  return {
+    objection: refuse('unreadable', 'The statement cannot be rewritten to show masks.', [{ do: 'change', hint }]),
   }
 }
 

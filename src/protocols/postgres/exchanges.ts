@@ -128,7 +128,8 @@ export class PostgresExchange implements Exchange {
 
   get #question(): Question {
     const { portal } = this.#making
-    return { text: this.operation!.text, bind: portal?.bind, types: portal?.prepared.types }
+    const { text, sent = text } = this.operation!
+    return { text: sent, bind: portal?.bind, types: portal?.prepared.types }
   }
 
   notify({ message, refusal }: Waiting): void {

@@ -54,9 +54,15 @@ export function digestOf(
   portal?: Portal,
 ): Digest {
   const { session, target, answers, unsettled, meaning } = connection
-  const { text, touches, usedTexts, isTemporary } = understood
+  const { text, sent, touches, usedTexts, isTemporary } = understood
   const lines = [
-    JSON.stringify([target.name, isTemporary ? session.opening.id : '', text, usedTexts]),
+    JSON.stringify([
+      target.name,
+      isTemporary ? session.opening.id : '',
+      text,
+      usedTexts,
+      ...(sent === undefined ? [] : [sent]),
+    ]),
     portal ? JSON.stringify([portal.parameters, portal.formats, portal.prepared.types]) : '[]',
     target.catalog.identify(touches),
     meaning.settings(understood, stage, answers.quiet && unsettled.messages === 0),

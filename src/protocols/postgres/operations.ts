@@ -16,6 +16,8 @@ import { senseOf, type Found, type Sense } from './sense.ts'
 /** A text read, with the session's own names resolved. */
 export type Understood = Sense & {
   readonly text: string
+  /** As it goes to the target, when that is another text. */
+  readonly sent?: string | undefined
   /** Changes to session names, each with the place of its statement in the text. */
   readonly proposals: readonly { readonly statement: number; readonly proposal: Proposal }[]
 }
@@ -24,17 +26,21 @@ export type Understood = Sense & {
 export function understand(connection: Connection, text: string): Soon<Understood> {
   return soon(readFresh(connection, text), (reading) => {
     if ('objection' in reading) return unreadable(connection.target.resource, text, reading)
-    if (reading.statements.some(({ uses }) => uses)) return resolved(connection, text, reading.statements)
-    return followed(connection, { ...plainSense(connection.target, reading), text, proposals: [] })
+    if (reading.statements.some(({ uses }) => uses)) return resolved(connection, text, reading)
+    const sent = reading.rewritten
+    return followed(connection, { ...plainSense(connection.target, reading), text, sent, proposals: [] })
   })
 }
 
-async function resolved(connection: Connection, text: string, statements: readonly Statement[]): Promise<Understood> {
-  return followed(connection, await resolve(connection, text, statements))
+async function resolved(connection: Connection, text: string, reading: Read): Promise<Understood> {
+  const understood = await resolve(connection, text, reading.statements)
+  return followed(connection, { ...understood, sent: reading.rewritten })
 }
 
+type Read = Extract<Reading, { statements: unknown }>
+
 /** Of a text that uses no session names: the same for every session. */
-function plainSense(target: PostgresTarget, reading: Extract<Reading, { statements: unknown }>): Sense {
+function plainSense(target: PostgresTarget, reading: Read): Sense {
   const known = target.senses.get(reading)
   if (known) return known
   const { statements } = reading
@@ -80,8 +86,6 @@ function readFresh(connection: Connection, text: string): Soon<Reading> {
   })
 }
 
-type Read = Extract<Reading, { statements: unknown }>
-
 /** Rows of a COPY carry no origin that would be masked. */
 function sendsUnmasked({ session }: Connection, { statements }: Read): boolean {
   return session.opening.hidden.length > 0 && statements.some(({ copy }) => copy?.direction === 'out')
@@ -100,10 +104,13 @@ function namesUnknown({ target, nameChanges }: Connection, { statements }: Read)
 /** `orders/public.customers` -> `customers`. */
 const nameOf = (id: string): string => id.slice(id.indexOf('.') + 1)
 
-function read({ target, session, meaning, nameChanges }: Connection, text: string): Soon<Reading> {
+function read({ target, session, meaning, nameChanges, wall }: Connection, text: string): Soon<Reading> {
   const { id, hidden, lease } = session.opening
   const { searchPath } = meaning
-  return target.read({ text, target: target.name, searchPath, hidden, changed: nameChanges, caller: id }, lease.name)
+  return target.read(
+    { text, target: target.name, searchPath, hidden, wall, changed: nameChanges, caller: id },
+    lease.name,
+  )
 }
 
 /** What the client asked in a message that the gateway does not take at all. */
@@ -264,7 +271,7 @@ export function operationOf(
   portal?: Portal,
 ): Operation {
   const { session, answers } = connection
-  const { text, touches, objection, usedTexts } = understood
+  const { text, sent, touches, objection, usedTexts } = understood
   if (!isSome(touches)) throw new Fault('protocol', 'the gateway cannot tell what a statement touches')
   if (answers.quiet) connection.transactionMayChange = false
   const inTransaction = answers.status !== 'I' || connection.unsettled.operations > 0 || connection.transactionMayChange
@@ -274,6 +281,7 @@ export function operationOf(
     stage,
     touches,
     text: usedTexts.length === 0 ? text : [text, ...usedTexts.map((used) => `-- runs: ${used}`)].join('\n'),
+    ...(sent !== undefined && { sent }),
     parameters: portal?.parameters,
     digest: digestOf(connection, understood, stage, portal),
     effect: certain ? understood.effectInBlock : understood.effect,

@@ -81,7 +81,7 @@ async function serveSession(
   await using session = opened.session
   const connected = await connect(session, target, opened.credential, start)
   if ('refusal' in connected) return goodbye(client, connected.refusal)
-  const connection = new Connection(session, target, client, connected)
+  const connection = new Connection(session, target, client, connected, opened.credential.wall)
   using key = cancels.add(minor, () => cancel(connection))
   await runSession(connection, client, connected, key)
 }
