@@ -22,6 +22,8 @@ export type ShopOptions = {
   readonly rules?: string
   /** Settings of the PostgreSQL server, each `name=value`. */
   readonly settings?: readonly string[]
+  /** Directory with the programs of another version of PostgreSQL, as for `startPostgres`. */
+  readonly binaries?: string
   /** Over the keys of the target. */
   readonly target?: object
   /** Over the keys at the top of the config file. */
@@ -35,7 +37,7 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
   await using starting = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'sallyport-scene-'))
   starting.defer(() => rm(directory, { recursive: true, force: true }))
-  const postgres = starting.use(await startPostgres({ settings: options.settings }))
+  const postgres = starting.use(await startPostgres({ settings: options.settings, binaries: options.binaries }))
   await postgres.query('CREATE DATABASE orders')
   const superuser = postgres.admin.replace(/\/postgres$/, '/orders')
   const truth: Shop['truth'] = (sql) => postgres.query(sql, undefined, superuser)

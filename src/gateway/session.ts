@@ -4,6 +4,7 @@ import { operationEntry } from '../record/entry.ts'
 import type { Entry } from '../record/entry.ts'
 import { Kept } from '../record/kept.ts'
 import type { Address, GrantId, Identity, Operation, Refusal, SessionId } from './domain.ts'
+import { AT_ONCE, decideParts } from './decide-parts.ts'
 import { maskPart, type Exchange, type Input, type Masked, type Part } from './exchange.ts'
 import { Fault } from './fault.ts'
 import type { Core } from './gateway.ts'
@@ -84,6 +85,24 @@ export class Session implements AsyncDisposable {
     this.stop(refuse('unavailable', 'The gateway is shutting down.', [{ do: 'wait', hint: 'Connect again later.' }]))
   }
 
+  /**
+   * Decides on and records what a client asks for before anything runs. It is sent with the start of the target's
+   * connection and has no answer of its own: nor can it wait. The refusal, where there is one.
+   */
+  async admit(operation: Operation): Promise<Refusal | undefined> {
+    const decided = decide(this, operation)
+    const held = decided.verdict === 'hold' && refuse('denied', 'This needs approval, and nothing waits at the start.')
+    const refusal = decided.verdict === 'deny' ? decided.refusal : held || undefined
+    const decision = refusal ? ({ decision: 'deny', refusal } as const) : ({ decision: 'allow' } as const)
+    try {
+      await this.record(operationEntry(this.opening, operation, { ...decided, ...decision }))
+      return refusal && { ...refusal, operation: operation.id }
+    } catch (error) {
+      if (!(error instanceof Fault) || error.code !== 'unrecordable') throw error
+      return { ...unrecordable(), operation: operation.id }
+    }
+  }
+
   /** Runs both loops until the client has no more to ask or the session is stopped. */
   async run(exchanges: Source<Exchange | Input>): Promise<void> {
     const stopped = new Promise<void>((resolve) => {
@@ -137,7 +156,8 @@ export class Session implements AsyncDisposable {
       exchange.send(this.permit)
       return undefined
     }
-    const decision = decide(this, operation)
+    const much = operation.touches.length > AT_ONCE
+    const decision = much ? await decideParts(this, operation) : decide(this, operation)
     if (decision.verdict === 'hold' && operation.stage === 'execute') {
       const released = await holdOperation(this, exchange, operation, decision)
       if ('refusal' in released) return this.#refuse(exchange, operation, released)

@@ -1,0 +1,33 @@
+import { Socket } from 'node:net'
+import { registerHooks } from 'node:module'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+/** Loaded before postgres.js' suite: its runner, the start of its server and the port it expects are ours. */
+
+const REPLACED: Readonly<Record<string, string>> = {
+  './test.js': 'postgresjs-runner.ts',
+  './bootstrap.js': 'postgresjs-runner.ts',
+}
+
+registerHooks({
+  resolve: (specifier, context, next) => {
+    const ours = context.parentURL?.endsWith('/tests/index.js') ? REPLACED[specifier] : undefined
+    return ours === undefined
+      ? next(specifier, context)
+      : next(pathToFileURL(join(import.meta.dirname, ours)).href, context)
+  },
+})
+
+type Connect = (this: Socket, ...args: unknown[]) => Socket
+
+/** Some tests name port 5432: they mean the one that all others take from the environment. */
+const connect = Socket.prototype.connect as Connect
+const port = Number(process.env.PGPORT)
+Socket.prototype.connect = function (this: Socket, ...args: unknown[]) {
+  const [first, second, ...rest] = args
+  if (first !== 5432) return connect.apply(this, args)
+  return typeof second === 'string'
+    ? connect.call(this, port, '127.0.0.1', ...rest)
+    : connect.call(this, port, '127.0.0.1', second, ...rest)
+} as typeof Socket.prototype.connect

@@ -1,0 +1,53 @@
+import { join } from 'node:path'
+import { runNode } from './child.ts'
+import type { Arm } from './arm.ts'
+import type { Results, Suite } from './suite.ts'
+
+const DATABASE = 'postgres_js_test'
+const SUITE_MS = 600_000
+
+/** postgres.js: `tests/index.js`, with its runner replaced by one that goes on after a failure (postgresjs.preload.ts). */
+export const postgresjs: Suite = {
+  name: 'postgresjs',
+  about: "postgres.js' own suite: a checkout of https://github.com/porsager/postgres",
+  databases: [DATABASE, 'postgres'],
+  setup: [
+    `CREATE USER ${DATABASE} SUPERUSER`,
+    `SET password_encryption = 'md5'; CREATE USER ${DATABASE}_md5 PASSWORD '${DATABASE}_md5'`,
+    `CREATE USER ${DATABASE}_scram PASSWORD '${DATABASE}_scram'`,
+  ],
+  settings: ['wal_level=logical', 'max_prepared_transactions=10'],
+  hba: [
+    'host all postgres samehost scram-sha-256',
+    `host all ${DATABASE} samehost trust`,
+    `host all ${DATABASE}_md5 samehost md5`,
+    `host all ${DATABASE}_scram samehost scram-sha-256`,
+    'host replication all samehost trust',
+  ],
+  reasons: {},
+  run: async (checkout, arm) => {
+    const preload = join(import.meta.dirname, 'postgresjs.preload.ts')
+    const args = ['--import', preload, join('tests', 'index.js')]
+    const { output } = await runNode(args, checkout, environment(arm), SUITE_MS)
+    return readOutput(output)
+  },
+}
+
+function environment({ port, password, server }: Arm): Readonly<Record<string, string>> {
+  return {
+    PGHOST: '127.0.0.1',
+    PGPORT: String(port),
+    PGUSER: 'postgres',
+    PGPASSWORD: password,
+    PGDATABASE: 'postgres',
+    SERVER: server,
+  }
+}
+
+/** A line of JSON for each test: what the replaced runner prints. */
+function readOutput(output: string): Results {
+  const lines = output.split('\n').filter((line) => line.startsWith('{"test":'))
+  const results = lines.map((line) => JSON.parse(line) as { readonly test: string; readonly failure?: string })
+  if (results.length === 0) throw new Error(`the suite ran no test:\n${output}`)
+  return new Map(results.map(({ test, failure }) => [test, failure]))
+}
