@@ -27,7 +27,7 @@ async function main([name, checkout]: readonly string[]): Promise<number> {
 async function run(suite: Suite, checkout: string, name: Arm['name']): Promise<Results> {
   await using arm = await openArm(name, suite)
   console.log(`${suite.name} ${name} …`)
-  return suite.run(resolve(checkout), arm)
+  return await suite.run(resolve(checkout), arm)
 }
 
 process.exitCode = await main(process.argv.slice(2))

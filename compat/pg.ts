@@ -4,7 +4,7 @@ import { runNode, type Ended } from './child.ts'
 import type { Arm } from './arm.ts'
 import type { Results, Suite } from './suite.ts'
 
-const DATABASE = 'ci_db_test'
+const DATABASE = 'compat'
 const SCRAM = { user: 'scram_test', password: 'test4scram' }
 /** ROMAN NUMERAL IX, which SASLprep makes two letters of. */
 const UNICODE = { user: 'scram_unicode_test', password: 'IX-\u2168' }

@@ -3,8 +3,9 @@ import { registerHooks } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
-/** Loaded before postgres.js' suite: its runner, the start of its server and the port it expects are ours. */
+/** Loaded before postgres.js' suite: its runner, its server, and the port and the database it expects are ours. */
 
+const SUITE = '/tests/index.js'
 const REPLACED: Readonly<Record<string, string>> = {
   './test.js': 'postgresjs-runner.ts',
   './bootstrap.js': 'postgresjs-runner.ts',
@@ -12,10 +13,16 @@ const REPLACED: Readonly<Record<string, string>> = {
 
 registerHooks({
   resolve: (specifier, context, next) => {
-    const ours = context.parentURL?.endsWith('/tests/index.js') ? REPLACED[specifier] : undefined
+    const ours = context.parentURL?.endsWith(SUITE) ? REPLACED[specifier] : undefined
     return ours === undefined
       ? next(specifier, context)
       : next(pathToFileURL(join(import.meta.dirname, ours)).href, context)
+  },
+  load: (url, context, next) => {
+    const loaded = next(url, context)
+    if (!url.endsWith(SUITE)) return loaded
+    const source = String(loaded.source).replace(`db: 'postgres_js_test'`, `db: '${process.env.DATABASE}'`)
+    return { ...loaded, source }
   },
 })
 

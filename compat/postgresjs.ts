@@ -3,7 +3,9 @@ import { runNode } from './child.ts'
 import type { Arm } from './arm.ts'
 import type { Results, Suite } from './suite.ts'
 
-const DATABASE = 'postgres_js_test'
+/** Instead of the `postgres_js_test` in its code, which is no name for a target. */
+const DATABASE = 'compat'
+const USER = 'postgres_js_test'
 const SUITE_MS = 600_000
 
 /** postgres.js: `tests/index.js`, with its runner replaced by one that goes on after a failure (postgresjs.preload.ts). */
@@ -12,16 +14,16 @@ export const postgresjs: Suite = {
   about: "postgres.js' own suite: a checkout of https://github.com/porsager/postgres",
   databases: [DATABASE, 'postgres'],
   setup: [
-    `CREATE USER ${DATABASE} SUPERUSER`,
-    `SET password_encryption = 'md5'; CREATE USER ${DATABASE}_md5 PASSWORD '${DATABASE}_md5'`,
-    `CREATE USER ${DATABASE}_scram PASSWORD '${DATABASE}_scram'`,
+    `CREATE USER ${USER} SUPERUSER`,
+    `SET password_encryption = 'md5'; CREATE USER ${USER}_md5 PASSWORD '${USER}_md5'`,
+    `CREATE USER ${USER}_scram PASSWORD '${USER}_scram'`,
   ],
   settings: ['wal_level=logical', 'max_prepared_transactions=10'],
   hba: [
     'host all postgres samehost scram-sha-256',
-    `host all ${DATABASE} samehost trust`,
-    `host all ${DATABASE}_md5 samehost md5`,
-    `host all ${DATABASE}_scram samehost scram-sha-256`,
+    `host all ${USER} samehost trust`,
+    `host all ${USER}_md5 samehost md5`,
+    `host all ${USER}_scram samehost scram-sha-256`,
     'host replication all samehost trust',
   ],
   reasons: {},
@@ -41,6 +43,7 @@ function environment({ port, password, server }: Arm): Readonly<Record<string, s
     PGPASSWORD: password,
     PGDATABASE: 'postgres',
     SERVER: server,
+    DATABASE,
   }
 }
 

@@ -12,7 +12,7 @@ export function report({ reasons }: Suite, direct: Results, through: Results): n
   const unexplained = lost.filter((test) => reasons[test] === undefined)
   console.log(`\ndirectly             ${count(direct)} of ${tests.length} pass`)
   console.log(`through the gateway  ${count(through)} of ${tests.length} pass\n`)
-  for (const test of neither) console.log(`neither way: ${test}`)
+  for (const test of neither) console.log(`neither way: ${test}\n    ${lastLine(direct.get(test))}`)
   for (const test of gained) console.log(`through the gateway only: ${test}`)
   for (const test of lost) console.log(`differs: ${test}\n    ${reasons[test] ?? ''}`)
   for (const test of unexplained)
@@ -22,6 +22,11 @@ export function report({ reasons }: Suite, direct: Results, through: Results): n
 
 function passes(results: Results, test: string): boolean {
   return results.has(test) && results.get(test) === undefined
+}
+
+/** Where a program that failed says why. */
+function lastLine(failure = 'did not run'): string {
+  return failure.split('\n').find((line) => /error|timed out|not over/i.test(line)) ?? failure.slice(0, 100)
 }
 
 function count(results: Results): number {

@@ -7,7 +7,7 @@ const RULES = `
 @id("no-slow-statements")
 forbid (principal, action == Action::"sql.set", resource)
 when { context.args.hasTag("/name") && context.args.getTag("/name") == "statement_timeout" &&
-  context.args.getTag("/value") == "0" };
+  context.args.hasTag("/value") && context.args.getTag("/value") == "0" };
 @id("quiet-with-a-dba") @hold("group:dba")
 permit (principal in Group::"data-agents", action == Action::"sql.set", resource)
 when { context.args.hasTag("/name") && context.args.getTag("/name") == "client_min_messages" };`
@@ -49,12 +49,12 @@ describe('settings given at the start', () => {
   })
 
   it('are recorded before they are sent, as the SETs they are', async () => {
-    await using client = await connected({ options: "-c some.var=it's" })
-    assert.equal(await show(client, 'some.var'), "it's")
+    await using client = await connected({ options: "-c app.who=it's" })
+    assert.equal(await show(client, 'app.who'), "it's")
     const records = (await scene.records()).filter(({ type }) => type === 'operation')
-    const set = records.find((record) => record.type === 'operation' && record.text.includes('some.var'))
+    const set = records.find((record) => record.type === 'operation' && record.text.includes('"who"'))
     assert.ok(set?.type === 'operation')
-    assert.deepEqual([set.text, set.decision, set.rules], ["SET some.var = 'it''s'", 'allow', ['agents-read']])
+    assert.deepEqual([set.text, set.decision, set.rules], [`SET "app"."who" = 'it''s'`, 'allow', ['agents-read']])
   })
 
   for (const [options, message] of [

@@ -70,10 +70,9 @@ def psycopg3():
         except psycopg.Error as error:
             say("error", error.sqlstate, error.diag.message_primary, error.diag.statement_position)
         say("rolled back", connection.execute("SELECT count(*) FROM things WHERE id = 70000").fetchall())
+        connection.add_notify_handler(lambda notice: say("notified", notice.channel, notice.payload))
         connection.execute("LISTEN news")
         connection.execute("NOTIFY news, 'hello'")
-        notice = next(connection.notifies())
-        say("notified", notice.channel, notice.payload)
         cancel_later(connection)
         try:
             connection.execute("SELECT pg_sleep(30)")
@@ -105,11 +104,11 @@ def psycopg2():
     except psycopg2.Error as error:
         say("error", error.pgcode, error.pgerror)
     connection.rollback()
-    connection.set_session(isolation_level="SERIALIZABLE", readonly=True)
+    connection.set_session(isolation_level="SERIALIZABLE")
     cursor.execute("SHOW transaction_isolation")
     say("isolation", cursor.fetchall())
     connection.rollback()
-    connection.set_session(autocommit=True, readonly=False)
+    connection.set_session(autocommit=True)
     cursor.execute("LISTEN news; NOTIFY news, 'hello'")
     connection.poll()
     say("notified", [(notice.channel, notice.payload) for notice in connection.notifies])

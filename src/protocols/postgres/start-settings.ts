@@ -8,7 +8,7 @@ import type { PostgresTarget } from './postgres-target.ts'
 /** Settings by name. */
 export type Settings = Readonly<Record<string, string>>
 
-/** `name` or `extension.name`: what SET takes without quotes, so that a rule about SET sees one and the same name. */
+/** `name` or `extension.name`, in lower case: a rule about SET sees one and the same name. */
 const NAME = /^[a-z][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*$/
 /** A startup message means something else by these. */
 const RESERVED = new Set(['user', 'database', 'options', 'replication'])
@@ -46,7 +46,9 @@ export async function admitSettings(
   target: PostgresTarget,
   settings: Settings,
 ): Promise<Refusal | undefined> {
-  const text = Object.entries(settings).map(([name, value]) => `SET ${name} = '${value.replaceAll("'", "''")}'`)
+  const text = Object.entries(settings).map(
+    ([name, value]) => `SET "${name.replaceAll('.', '"."')}" = '${value.replaceAll("'", "''")}'`,
+  )
   return text.length === 0 ? undefined : session.admit(await read(session, target, text.join('; ')))
 }
 
