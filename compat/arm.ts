@@ -44,7 +44,7 @@ async function startServer(directory: string, suite: Suite): Promise<TestPostgre
   const postgres = starting.use(await startPostgres({ settings }))
   for (const sql of suite.setup) await postgres.query(sql)
   for (const database of suite.databases) {
-    if (database !== 'postgres') await postgres.query(`CREATE DATABASE ${database}`)
+    if (!['postgres', 'template1'].includes(database)) await postgres.query(`CREATE DATABASE ${database}`)
   }
   starting.move()
   return postgres

@@ -21,8 +21,8 @@ registerHooks({
   load: (url, context, next) => {
     const loaded = next(url, context)
     if (!url.endsWith(SUITE)) return loaded
-    const source = String(loaded.source).replace(`db: 'postgres_js_test'`, `db: '${process.env.DATABASE}'`)
-    return { ...loaded, source }
+    const named = /\b(db|database): 'postgres_js_test'/g
+    return { ...loaded, source: String(loaded.source).replaceAll(named, `$1: '${process.env.DATABASE}'`) }
   },
 })
 

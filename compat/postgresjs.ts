@@ -6,7 +6,7 @@ import type { Results, Suite } from './suite.ts'
 /** Instead of the `postgres_js_test` in its code, which is no name for a target. */
 const DATABASE = 'compat'
 const USER = 'postgres_js_test'
-const SUITE_MS = 600_000
+const SUITE_MS = 240_000
 
 /** postgres.js: `tests/index.js`, with its runner replaced by one that goes on after a failure (postgresjs.preload.ts). */
 export const postgresjs: Suite = {

@@ -9,12 +9,13 @@ export function report({ reasons }: Suite, direct: Results, through: Results): n
   const lost = tests.filter((test) => passes(direct, test) && !passes(through, test))
   const gained = tests.filter((test) => !passes(direct, test) && passes(through, test))
   const neither = tests.filter((test) => !passes(direct, test) && !passes(through, test))
-  const unexplained = lost.filter((test) => reasons[test] === undefined)
+  const reasonOf = (test: string): string | undefined => reasons[test] ?? reasons[test.split(':')[0]!]
+  const unexplained = lost.filter((test) => reasonOf(test) === undefined)
   console.log(`\ndirectly             ${count(direct)} of ${tests.length} pass`)
   console.log(`through the gateway  ${count(through)} of ${tests.length} pass\n`)
   for (const test of neither) console.log(`neither way: ${test}\n    ${lastLine(direct.get(test))}`)
   for (const test of gained) console.log(`through the gateway only: ${test}`)
-  for (const test of lost) console.log(`differs: ${test}\n    ${reasons[test] ?? ''}`)
+  for (const test of lost) console.log(`differs: ${test}\n    ${reasonOf(test) ?? ''}`)
   for (const test of unexplained)
     console.log(`\n--- without a reason: ${test}\n${(through.get(test) ?? 'did not run').slice(0, SHOWN)}`)
   return unexplained.length

@@ -16,6 +16,8 @@ export interface Shop extends AsyncDisposable {
 }
 
 export type ShopOptions = {
+  /** What the database is made of; scene.sql unless given. */
+  readonly sql?: string
   /** Instead of those of scene.cedar. */
   readonly policies?: string
   /** Added to the policies. */
@@ -41,7 +43,7 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
   await postgres.query('CREATE DATABASE orders')
   const superuser = postgres.admin.replace(/\/postgres$/, '/orders')
   const truth: Shop['truth'] = (sql) => postgres.query(sql, undefined, superuser)
-  await truth(await readFile(join(import.meta.dirname, 'scene.sql'), 'utf8'))
+  await truth(options.sql ?? (await readFile(join(import.meta.dirname, 'scene.sql'), 'utf8')))
   const config = await writeConfig(directory, postgres, options)
   const parts = starting.move()
   return {

@@ -15,6 +15,7 @@ import org.postgresql.PGConnection;
 import org.postgresql.copy.CopyManager;
 import org.postgresql.largeobject.LargeObject;
 import org.postgresql.largeobject.LargeObjectManager;
+import org.postgresql.util.PSQLException;
 
 /** What pgJDBC does in everyday use, printed line by line: the same lines are expected whatever it is connected to. */
 public final class Jdbc {
@@ -163,7 +164,8 @@ public final class Jdbc {
       try (Statement statement = connection.createStatement()) {
         statement.execute(text);
       } catch (SQLException failure) {
-        say("error", failure.getSQLState(), failure.getMessage().replace('\n', ' '));
+        var message = ((PSQLException) failure).getServerErrorMessage();
+        say("error", failure.getSQLState(), message.getMessage(), message.getPosition());
       }
     }
   }

@@ -26,8 +26,8 @@ describe('pgbench', { skip: without('pgbench', PGBENCH) }, () => {
   }
 
   it('runs a pipeline of its own', async () => {
-    const script = '\\startpipeline\nSELECT 1;\nSELECT 2 AS two \\gset\n\\endpipeline\nSELECT :two;\n'
-    const args = ['-n', '-M', 'extended', '-t', '5', '-f', '/dev/stdin']
+    const script = '\\startpipeline\nSELECT 1;\nSELECT 2;\n\\endpipeline\nSELECT 3;\n'
+    const args = ['-n', '-M', 'extended', '-t', '5', '-f', '-']
     const { code, output } = await runClient(PGBENCH, args, way, script)
     assert.match(output, /transactions actually processed: 5\/5/)
     assert.equal(code, 0)

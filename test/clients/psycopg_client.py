@@ -1,9 +1,13 @@
 """What psycopg 3 and psycopg2 do in everyday use, printed line by line: the same is expected whatever they connect to."""
 
 import io
+import logging
 import sys
 import threading
 import time
+
+
+logging.disable(logging.CRITICAL)
 
 
 def say(what, *values):
@@ -70,9 +74,11 @@ def psycopg3():
         except psycopg.Error as error:
             say("error", error.sqlstate, error.diag.message_primary, error.diag.statement_position)
         say("rolled back", connection.execute("SELECT count(*) FROM things WHERE id = 70000").fetchall())
-        connection.add_notify_handler(lambda notice: say("notified", notice.channel, notice.payload))
         connection.execute("LISTEN news")
-        connection.execute("NOTIFY news, 'hello'")
+        with psycopg.connect(autocommit=True) as other:
+            other.execute("NOTIFY news, 'hello'")
+        notice = next(connection.notifies())
+        say("notified", notice.channel, notice.payload)
         cancel_later(connection)
         try:
             connection.execute("SELECT pg_sleep(30)")
