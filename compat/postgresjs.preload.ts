@@ -22,14 +22,15 @@ registerHooks({
     const loaded = next(url, context)
     if (!url.endsWith(SUITE)) return loaded
     const named = /\b(db|database): 'postgres_js_test'/g
-    return { ...loaded, source: String(loaded.source).replaceAll(named, `$1: '${process.env.DATABASE}'`) }
+    const source = new TextDecoder().decode(loaded.source as Uint8Array)
+    return { ...loaded, source: source.replaceAll(named, `$1: '${process.env.DATABASE}'`) }
   },
 })
 
 type Connect = (this: Socket, ...args: unknown[]) => Socket
 
 /** Some tests name port 5432: they mean the one that all others take from the environment. */
-const connect = Socket.prototype.connect as Connect
+const connect = Reflect.get(Socket.prototype, 'connect') as Connect
 const port = Number(process.env.PGPORT)
 Socket.prototype.connect = function (this: Socket, ...args: unknown[]) {
   const [first, second, ...rest] = args
@@ -37,4 +38,4 @@ Socket.prototype.connect = function (this: Socket, ...args: unknown[]) {
   return typeof second === 'string'
     ? connect.call(this, port, '127.0.0.1', ...rest)
     : connect.call(this, port, '127.0.0.1', second, ...rest)
-} as typeof Socket.prototype.connect
+}

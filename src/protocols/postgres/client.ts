@@ -89,8 +89,7 @@ async function takeStartup(socket: Socket, deadline: AbortSignal): Promise<Buffe
   const header = await take(socket, 4, deadline)
   const length = header.readUInt32BE(0)
   // What is no PostgreSQL at all is not answered, as the server does not (ProcessStartupPacket).
-  if (length < 8 || length > 4 + STARTUP_LIMIT)
-    throw new Fault('closed', `a startup message has the length ${length}`)
+  if (length < 8 || length > 4 + STARTUP_LIMIT) throw new Fault('closed', `a startup message has the length ${length}`)
   return Buffer.concat([header, await take(socket, length - 4, deadline)])
 }
 

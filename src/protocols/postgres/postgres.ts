@@ -85,7 +85,7 @@ async function serveSession(
   const connected = await connect(session, target, opened.credential, start)
   if ('refusal' in connected) return goodbye(client, connected.refusal)
   const connection = new Connection(session, target, client, connected)
-  using key = cancels.add(() => cancel(connection))
+  using key = cancels.add(connected.backendKey.pid, () => cancel(connection))
   await runSession(connection, client, connected, key)
 }
 
