@@ -1,5 +1,6 @@
 import { parentPort } from 'node:worker_threads'
 import { hasSqlDetails, loadModule, parseSync, type SqlError } from 'libpg-query'
+import type { Touch } from '../gateway/domain.ts'
 import { refuse } from '../gateway/refusals.ts'
 import { analyse } from './analyse.ts'
 import { EMPTY_CATALOG, indexCatalog, type CatalogIndex } from './catalog-index.ts'
@@ -75,6 +76,8 @@ function throughWall(
 /** Each statement, and each thing touched in a way of its own, is a question to policy: the answers take time. */
 const MOST_STATEMENTS = 10_000
 const MOST_TOUCHES = 256
+/** LOCK names tables and does nothing else: pg_dump locks all there are in statements of 100,000 characters. */
+const MOST_LOCKED = 10_000
 
 function decidable(statements: readonly Statement[]): Reading {
   if (statements.length > MOST_STATEMENTS) return tooMuch(`${statements.length} statements`, MOST_STATEMENTS)
@@ -83,8 +86,14 @@ function decidable(statements: readonly Statement[]): Reading {
     ...(uses && 'statement' in uses ? uses.statement.touches : []),
   ])
   if (all.length <= MOST_TOUCHES) return { statements }
-  const different = new Set(all.map((touch) => JSON.stringify(touch))).size
-  return different <= MOST_TOUCHES ? { statements } : tooMuch(`${different} things that it touches`, MOST_TOUCHES)
+  const locked = differentIn(all.filter(({ action }) => action === 'sql.lock'))
+  if (locked > MOST_LOCKED) return tooMuch(`${locked} things that it locks`, MOST_LOCKED)
+  const others = differentIn(all.filter(({ action }) => action !== 'sql.lock'))
+  return others <= MOST_TOUCHES ? { statements } : tooMuch(`${others} things that it touches`, MOST_TOUCHES)
+}
+
+function differentIn(touches: readonly Touch[]): number {
+  return new Set(touches.map((touch) => JSON.stringify(touch))).size
 }
 
 function tooMuch(has: string, most: number): Reading {

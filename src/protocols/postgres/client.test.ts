@@ -151,7 +151,7 @@ describe('a key to cancel with', () => {
     ] as const) {
       let cancelled = 0
       const cancels = new Cancels()
-      using given = cancels.add(minor, () => void cancelled++)
+      using given = cancels.add(7, minor, () => void cancelled++)
       const { pid, key } = given
       assert.equal(key.length, length)
       const wrong = Buffer.from(key)
