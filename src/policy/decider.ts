@@ -47,7 +47,8 @@ function askTouch(desk: Desk, identity: Identity, touch: Touch, circumstances: C
   }
   const known = targetOf(desk, touch.resource)
   if (!known) return { no: broken(question, [], 'it belongs to no registered target') }
-  return ask(desk, known.slices.operations, touchRequest(identity, touch, known.target, circumstances), question)
+  const slice = touch.action === 'sql.privileged' ? known.slices.privileged : known.slices.operations
+  return ask(desk, slice, touchRequest(identity, touch, known.target, circumstances), question)
 }
 
 /** Everything of a touch's question that enters the request. */
@@ -134,7 +135,7 @@ export function decider(book: RuleBook, targets: readonly PolicyTarget[], cedar:
     permitted,
   }
   // Room for these sets and for those they replace while sessions still use them.
-  cedar.reserve(registered.size * 6)
+  cedar.reserve(registered.size * 8)
   return {
     hash: book.hash,
     decide: (identity, operation) => decide(desk, identity, operation),

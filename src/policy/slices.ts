@@ -11,6 +11,7 @@ export type TargetSlices = {
   readonly operations: PolicySlice
   readonly connect: PolicySlice
   readonly unmask: PolicySlice
+  readonly privileged: PolicySlice
 }
 
 /** `Label` ids of a target: `env=prod`. */
@@ -43,8 +44,8 @@ export function concerns(rule: Rule, target: PolicyTarget): boolean {
   }
 }
 
-/** A permit counts for `connect` and `unmask` only if its scope names that action. */
-function countsFor(action: 'connect' | 'unmask', rule: Rule): boolean {
+/** A permit counts for these only if its scope names that very action. */
+function countsFor(action: 'connect' | 'unmask' | 'sql.privileged', rule: Rule): boolean {
   return rule.effect === 'forbid' || rule.actions.has(action)
 }
 
@@ -55,5 +56,6 @@ export function slicesFor(target: PolicyTarget, rules: readonly Rule[]): TargetS
     operations: sliceOf(near),
     connect: sliceOf(near.filter((rule) => countsFor('connect', rule))),
     unmask: sliceOf(near.filter((rule) => countsFor('unmask', rule))),
+    privileged: sliceOf(near.filter((rule) => countsFor('sql.privileged', rule))),
   }
 }

@@ -9,7 +9,7 @@ import type { Outcome, Rule } from './outcome.ts'
 import { readQuery } from './queries.ts'
 import type { NameChange, ReadRequest, Statement } from './reader.ts'
 import { targetResource, type Names } from './relations.ts'
-import { open, type Node, type NodeName } from './tree.ts'
+import { open as opened, type Node, type NodeName } from './tree.ts'
 import { objectToTouches } from './walls.ts'
 
 /** Every statement of PostgreSQL 18's grammar that is not a query. What is not here is not known, and refused. */
@@ -24,8 +24,10 @@ export function analyse(
   catalog: CatalogIndex,
 ): readonly Statement[] {
   const hidden = catalog.hidden(request.hidden)
+  const { open = false } = request
   const readWith = (names: Names, node: Node): Statement => {
-    const at: At = { names, hidden, findings: newFindings(), scope: undefined, ctes: new Map(), query: readQuery }
+    const findings = newFindings()
+    const at: At = { names, hidden, open, findings, scope: undefined, ctes: new Map(), query: readQuery }
     return readStatement(node, at, (inner) => readWith(names, inner))
   }
   let searchPath = request.searchPath
@@ -51,10 +53,10 @@ function addChanges(changed: Map<string, NameChange['now']>, changes: readonly N
 }
 
 function readStatement(node: Node, at: At, read: (node: Node) => Statement): Statement {
-  const [name, body] = open(node) ?? ['', {}]
+  const [name, body] = opened(node) ?? ['', {}]
   const outcome = isQuery(node) ? readQueryStatement(node, at) : applyRule(RULES.get(name), name, body, at, read)
+  objectToTouches(at)
   const touches = settle(at.findings)
-  objectToTouches(at, touches)
   const reads = touches.every((each) => each.action === 'sql.select')
   const { findings } = at
   return {

@@ -1,5 +1,5 @@
 import { EFFECT_FUNCTIONS, HARMLESS_FUNCTIONS, OPAQUE_FUNCTIONS } from './builtin-functions.ts'
-import { denied, object, touch, type At } from './findings.ts'
+import { denied, object, touch, wall, type At } from './findings.ts'
 import { targetResource } from './relations.ts'
 import { checkSetting } from './settings.ts'
 import { as, constantText, parts, type Body, type Node } from './tree.ts'
@@ -69,7 +69,7 @@ export function checkSetConfig(at: At, call: Body<'FuncCall'>): void {
   at.findings.changesSearchPath = true
   const setting = constantText(argument(call, 0, 'setting_name'))
   if (setting === undefined) {
-    object(at, denied('set_config needs the name of the setting as a plain string.', 'use SET'))
+    wall(at, 'setting', denied('set_config needs the name of the setting as a plain string.', 'use SET'))
   } else {
     checkSetting(at, setting.toLowerCase(), constantText(argument(call, 1, 'new_value')))
   }

@@ -104,17 +104,19 @@ function untold(resource: Touch['resource']): Found {
 async function resolve(connection: Connection, text: string, statements: readonly Statement[]): Promise<Understood> {
   const used: Prepared[] = []
   const proposals: { statement: number; proposal: Proposal }[] = []
+  const unknown: Touch[] = []
   let objection = statements.find((statement) => statement.objection)?.objection
   for (const [place, { uses }] of statements.entries()) {
     const name = uses && (await use(connection, uses, text, place))
     if (name === undefined) continue
-    if (name === 'unknown') objection ??= noSuchName(uses!)
+    if (name === 'unknown' && connection.target.open) unknown.push(unknownName(connection.target))
+    else if (name === 'unknown') objection ??= noSuchName(uses!)
     else if ('confirm' in name) proposals.push({ statement: place, proposal: name })
     else if (!name.statement?.touches.length) objection ??= tooDeep
     else used.push(name)
   }
   const inner = used.flatMap(({ statement }) => statement ?? [])
-  const touches = [...statements, ...inner].flatMap((statement) => statement.touches)
+  const touches = [...[...statements, ...inner].flatMap((statement) => statement.touches), ...unknown]
   objection ??= inner.find((statement) => statement.objection)?.objection
   if (objection && touches.length === 0)
     return { ...unreadable(connection.target.resource, text, { objection }), proposals }
@@ -220,6 +222,12 @@ export function look<K extends 'statements' | 'portals'>(
 const tooDeep = refuse('unreadable', 'What was prepared runs nothing, or something else that was prepared.', [
   { do: 'change', hint: 'Send the statement itself.' },
 ])
+
+/** At an open target it is for policy to say whether what the gateway has not read may run. */
+function unknownName({ resource }: PostgresTarget): Touch {
+  const own = { has_where: false, functions: [], predicates: [] }
+  return { action: 'sql.privileged', resource, facts: { unbounded: true, args: { '/kind': 'names' }, own } }
+}
 
 function noSuchName(uses: SessionName): Refusal {
   const name = 'name' in uses ? `"${uses.name}" ` : ''

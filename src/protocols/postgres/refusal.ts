@@ -30,14 +30,18 @@ export function errorResponse(refusal: Refusal, severity: 'ERROR' | 'FATAL' = 'E
     S: severity,
     V: severity,
     C: state,
-    ...texts(refusal.message, refusal),
-    ...(refusal.position === undefined ? {} : { P: String(refusal.position) }),
+    ...(refusal.position === undefined ? texts(refusal.message, refusal) : syntax(refusal.message, refusal.position)),
   })
 }
 
 /** What a client sees while its operation is held. */
 export function waitingNotice(message: string, refusal: Refusal): Buffer {
   return encodeNoticeResponse({ S: 'NOTICE', V: 'NOTICE', C: SQLSTATE.approval_required, ...texts(message, refusal) })
+}
+
+/** A syntax error is told as PostgreSQL tells it: the text and the place say it all. */
+function syntax(message: string, position: number): Record<string, string> {
+  return { M: message, P: String(position) }
 }
 
 /** MESSAGE alone suffices; DETAIL is the whole refusal as JSON on one line; HINT the first remedy. */
