@@ -13,6 +13,7 @@ export type Sent =
   | 'Execute'
   | 'Close'
   | 'Sync'
+  | 'FunctionCall'
   | 'Poison'
 
 /** How the target took one message. `skipped`: it ignored it, because something before it in the batch failed. */
@@ -43,6 +44,7 @@ const ANSWERS: Record<Sent, { readonly within: readonly BackendName[]; readonly 
   Execute: { within: ['DataRow'], ends: ['CommandComplete', 'EmptyQueryResponse', 'PortalSuspended'] },
   Close: { within: [], ends: ['CloseComplete'] },
   Sync: { within: [], ends: ['ReadyForQuery'] },
+  FunctionCall: { within: ['FunctionCallResponse'], ends: ['ReadyForQuery'] },
   Poison: { within: [], ends: [] },
 }
 
@@ -133,7 +135,7 @@ export class Answers {
     if (!head) return this.#unsolicited(frame)
     this.#failed = true
     head.frame?.(frame)
-    if (head.sent === 'Query' || head.sent === 'Sync') return
+    if (ANSWERS[head.sent].ends.includes('ReadyForQuery')) return
     this.#shift('failed')
     while (this.#queue.length > 0 && this.#queue[0]!.sent !== 'Sync') this.#shift('skipped')
     this.#skipping = this.#queue.length === 0

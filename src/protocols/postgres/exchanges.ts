@@ -41,6 +41,13 @@ const UNASKED: ReadonlySet<number> = new Set([
   BACKEND.NotificationResponse,
 ])
 
+/** Ends an operation that has done what it was to do, without a count of rows. */
+const ENDS_WELL: ReadonlySet<number> = new Set([
+  BACKEND.EmptyQueryResponse,
+  BACKEND.PortalSuspended,
+  BACKEND.FunctionCallResponse,
+])
+
 /** What an exchange is made of. */
 export type Making = {
   /** `simple`: a Query; `extended`: ends in Parse or Execute; `keeping`: what runs under the session's permit. */
@@ -224,7 +231,7 @@ export class PostgresExchange implements Exchange {
       this.#outcome = { status: 'done', rows: decodeCommandComplete(frame).rows }
     } else if (frame.type === BACKEND.ErrorResponse && !failed) {
       this.#outcome = { status: 'failed', code: decodeErrorFields(frame).get('C') }
-    } else if (frame.type === BACKEND.EmptyQueryResponse || frame.type === BACKEND.PortalSuspended) {
+    } else if (ENDS_WELL.has(frame.type)) {
       this.#outcome = { status: 'done' }
     }
   }

@@ -11,7 +11,7 @@ import { creationObjection } from './creations.ts'
 import { digestOf } from './meaning.ts'
 import type { Proposal } from './names.ts'
 import type { PostgresTarget } from './postgres-target.ts'
-import { senseOf, type Found, type Sense } from './sense.ts'
+import { privileged, senseOf, type Found, type Sense } from './sense.ts'
 
 /** A text read, with the session's own names resolved. */
 export type Understood = Sense & {
@@ -109,7 +109,7 @@ async function resolve(connection: Connection, text: string, statements: readonl
   for (const [place, { uses }] of statements.entries()) {
     const name = uses && (await use(connection, uses, text, place))
     if (name === undefined) continue
-    if (name === 'unknown' && connection.target.open) unknown.push(unknownName(connection.target))
+    if (name === 'unknown' && connection.target.open) unknown.push(privileged(connection.target.resource, 'names'))
     else if (name === 'unknown') objection ??= noSuchName(uses!)
     else if ('confirm' in name) proposals.push({ statement: place, proposal: name })
     else if (!name.statement?.touches.length) objection ??= tooDeep
@@ -222,12 +222,6 @@ export function look<K extends 'statements' | 'portals'>(
 const tooDeep = refuse('unreadable', 'What was prepared runs nothing, or something else that was prepared.', [
   { do: 'change', hint: 'Send the statement itself.' },
 ])
-
-/** At an open target it is for policy to say whether what the gateway has not read may run. */
-function unknownName({ resource }: PostgresTarget): Touch {
-  const own = { has_where: false, functions: [], predicates: [] }
-  return { action: 'sql.privileged', resource, facts: { unbounded: true, args: { '/kind': 'names' }, own } }
-}
 
 function noSuchName(uses: SessionName): Refusal {
   const name = 'name' in uses ? `"${uses.name}" ` : ''

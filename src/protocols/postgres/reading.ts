@@ -9,6 +9,7 @@ import type { Portal, Prepared } from './portals.ts'
 import { encodeDescribe } from './encode.ts'
 import { PostgresExchange, type Outgoing } from './exchanges.ts'
 import { body, type Frame } from './frames.ts'
+import { functionCall } from './function-call.ts'
 import type { Event } from './incoming.ts'
 import { BACKEND, frontendName } from './message-types.ts'
 import {
@@ -103,7 +104,7 @@ export class ExchangeReader implements Source<Exchange | Input> {
         return this.#flush()
       case 'FunctionCall':
         this.#refuseMixing()
-        return functionCall(connection)
+        return functionCall(connection, frame)
       case 'CopyData':
       case 'CopyDone':
       case 'CopyFail':
@@ -318,14 +319,6 @@ function keepClose(connection: Connection, frame: Frame): Outgoing {
   const names = kind === 'S' ? connection.statements : connection.portals
   const proposal = names.propose(name, undefined, connection.batch)
   return { bytes: frame.bytes, sent: 'Close', done: confirming(proposal) }
-}
-
-function functionCall(connection: Connection): Exchange {
-  const hint = 'Call the function in a SELECT.'
-  const objection = refuse('unreadable', 'Function calls outside SQL are not taken.', [{ do: 'change', hint }])
-  const understood = unreadable(connection.target.resource, 'FunctionCall', { objection })
-  const operation = operationOf(connection, understood, 'execute')
-  return new PostgresExchange(connection, { style: 'simple', messages: [], operation })
 }
 
 /** Only the beginning was kept: that is what the record shows. */
