@@ -60,7 +60,7 @@ export async function openArm(way: 'direct' | 'through', folders: Folders, scrip
 }
 
 function doorOf(postgres: TestPostgres, database: string, folders: Folders): Door {
-  return { port: postgres.port, password: new URL(postgres.admin).password, database, folders }
+  return { port: postgres.port, user: 'postgres', password: new URL(postgres.admin).password, database, folders }
 }
 
 async function rolesOf(postgres: TestPostgres): Promise<readonly string[]> {

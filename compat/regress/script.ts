@@ -6,6 +6,7 @@ import type { Folders } from './folders.ts'
 /** How psql comes to the database of this name. */
 export type Door = {
   readonly port: number
+  readonly user: string
   readonly password: string
   readonly database: string
   readonly folders: Folders
@@ -33,14 +34,14 @@ export async function runScript(script: string, door: Door, file: string): Promi
   return { file, ms: performance.now() - start }
 }
 
-function environment({ port, password, database, folders }: Door): Record<string, string> {
+function environment({ port, user, password, database, folders }: Door): Record<string, string> {
   return {
     PATH: process.env.PATH ?? '',
     LC_ALL: 'C',
     HOME: '/nonexistent',
     PGHOST: '127.0.0.1',
     PGPORT: String(port),
-    PGUSER: 'postgres',
+    PGUSER: user,
     PGPASSWORD: password,
     PGDATABASE: database,
     PGSSLMODE: 'disable',
