@@ -59,7 +59,7 @@ async function compare(script: string, direct: Arm, through: Arm): Promise<Verdi
 
 async function printBy(arm: Arm, script: string): Promise<Printed> {
   await using door = await arm.fresh()
-  return runScript(script, door, arm.outputOf(basename(script, '.sql')))
+  return await runScript(script, door, arm.outputOf(basename(script, '.sql')))
 }
 
 function tell({ name, found, ms }: Verdict): void {
