@@ -13,7 +13,7 @@ import { httpConfig } from './protocols/http/config.ts'
 import { httpTarget, type HttpTarget } from './protocols/http/http-target.ts'
 import { catalogSource } from './protocols/postgres/catalog.ts'
 import { postgresConfig, type PostgresConfig } from './protocols/postgres/config.ts'
-import { postgresTarget, type PostgresTarget } from './protocols/postgres/postgres-target.ts'
+import { isOpen, postgresTarget, type PostgresTarget } from './protocols/postgres/postgres-target.ts'
 import type { SqlReader } from './sql/reader.ts'
 import { startSqlReader } from './sql/worker-reader.ts'
 
@@ -79,7 +79,12 @@ function openHttp({ name, settings }: Settings<'http'>, parts: TargetParts): Ope
 
 function openPostgres({ name, settings }: Settings<'postgres'>, reader: SqlReader, parts: TargetParts): Opened {
   const database = openDatabase({ url: settings.url, login: loginOf(settings), tls: tlsOf(settings) })
-  const catalog = catalogSource({ query: database.query, sensitive: settings.sensitive, clock: parts.clock })
+  const catalog = catalogSource({
+    query: database.query,
+    sensitive: settings.sensitive,
+    clock: parts.clock,
+    ownOnly: isOpen(settings),
+  })
   const made = postgresTarget({ name, config: settings, leases: leasesOf(name, settings, parts), catalog, reader })
   const leases = trackLeases(made.leases, { ...parts, target: name })
   const target = { ...made, leases }

@@ -35,14 +35,13 @@ const FIRST_OWN_OID = 16_384
 /**
  * One statement, so that all of it is of one moment. `shows`: what a rule's query mentions, by its own text and not by
  * pg_depend, which keeps no entries for system catalogs; `opaque`: a function or operator that is no built-in, and may
- * show anything. `oldest`: rules of relations with lower oids are not looked into, which takes most of the time: where no column
- * is sensitive it does not matter what the system's own views show.
+ * show anything. Relations with lower oids than `oldest` are left out.
  */
 const readingFrom = (oldest: number): string => `
 WITH relation AS (
   SELECT c.oid, n.nspname, c.relname, c.relkind,
     CASE WHEN c.relpersistence = 't' THEN pg_get_userbyid(c.relowner) END AS owner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind = ANY ('{r,p,v,m,f,S,i,I,c}')
+  WHERE c.relkind = ANY ('{r,p,v,m,f,S,i,I,c}') AND c.oid >= ${oldest}
 ), rule_text AS (
   SELECT ev_class AS oid, regexp_matches(ev_action::text,
     ':(relid|funcid|opfuncid|opno|aggfnoid|winfnoid) ([0-9]+)', 'g') AS mention
@@ -110,9 +109,9 @@ const Answer = z.object({
   operators: z.array(z.string()).nullable(),
 })
 
-/** What the target's names mean now. Fault `target` when it cannot be read. */
-export async function readCatalog(query: CatalogQuery, sensitive: Sensitive): Promise<CatalogReading> {
-  const answer = await ask(query, Object.keys(sensitive).length > 0 ? 0 : FIRST_OWN_OID)
+/** What the target's names mean now; `ownOnly`: without the system's own relations. Fault `target` when it cannot be read. */
+export async function readCatalog(query: CatalogQuery, sensitive: Sensitive, ownOnly = false): Promise<CatalogReading> {
+  const answer = await ask(query, ownOnly ? FIRST_OWN_OID : 0)
   const classified = classify(answer.relations, sensitive)
   const relations = answer.relations.map((row) => relationOf(row, classified))
   const content = { relations, functions: answer.functions ?? [], operators: answer.operators ?? [] }
@@ -220,6 +219,8 @@ export type CatalogSourceOptions = {
   readonly sensitive: Sensitive
   readonly clock: Clock
   readonly maxAgeMs?: number
+  /** The system's own relations are left out: most of a catalog, and of interest only where something is hidden. */
+  readonly ownOnly?: boolean
 }
 
 type Running = { readonly reading: Promise<CatalogReading>; next?: Promise<CatalogReading> }
@@ -232,7 +233,7 @@ export function catalogSource(options: CatalogSourceOptions): CatalogSource {
   async function read(): Promise<CatalogReading> {
     const since = clock.monotonic()
     latest = undefined
-    const reading = await readCatalog(options.query, options.sensitive)
+    const reading = await readCatalog(options.query, options.sensitive, options.ownOnly)
     latest = { since, reading }
     return reading
   }

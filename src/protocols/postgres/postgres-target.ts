@@ -63,6 +63,6 @@ export function postgresTarget({ name, config, leases, catalog: source, reader }
 }
 
 /** Nothing of it is hidden from anybody, and its sessions run as a role that the operator made, with rights as he gave them. */
-function isOpen({ lease, sensitive, detect }: PostgresConfig): boolean {
+export function isOpen({ lease, sensitive, detect }: PostgresConfig): boolean {
   return lease.from === 'password' && Object.keys(sensitive).length === 0 && detect.length === 0
 }

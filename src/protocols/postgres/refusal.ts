@@ -39,9 +39,15 @@ export function waitingNotice(message: string, refusal: Refusal): Buffer {
   return encodeNoticeResponse({ S: 'NOTICE', V: 'NOTICE', C: SQLSTATE.approval_required, ...texts(message, refusal) })
 }
 
+/** What PostgreSQL's grammar says besides the text of an error (gram.y); the parser's library leaves it out. */
+const HINTS: Readonly<Record<string, string>> = {
+  'missing argument': 'Use NONE to denote the missing argument of a unary operator.',
+}
+
 /** A syntax error is told as PostgreSQL tells it: the text and the place say it all. */
 function syntax(message: string, position: number): Record<string, string> {
-  return { M: message, P: String(position) }
+  const hint = Object.hasOwn(HINTS, message) ? HINTS[message] : undefined
+  return { M: message, P: String(position), ...(hint !== undefined && { H: hint }) }
 }
 
 /** MESSAGE alone suffices; DETAIL is the whole refusal as JSON on one line; HINT the first remedy. */
