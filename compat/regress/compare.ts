@@ -1,8 +1,11 @@
 /** Lines that only one of the two has, at one place. */
 export type Difference = { readonly direct: readonly string[]; readonly through: readonly string[] }
 
-/** What no two runs print alike. */
-const UNLIKE: readonly (readonly [RegExp, string])[] = [[/(received from server process with PID )\d+/g, '$1PID']]
+/** What no two runs print alike: numbers of processes, and what the server had in its cache (EXPLAIN ANALYZE, from 18 on). */
+const UNLIKE: readonly (readonly [RegExp, string])[] = [
+  [/(received from server process with PID )\d+/g, '$1PID'],
+  [/^ *Buffers: .*\n/gm, ''],
+]
 /** So far ahead is looked for where two texts meet again. */
 const AHEAD = 400
 

@@ -8,12 +8,10 @@ export function wisconsin(rows: number): string {
 }
 
 function columns(unique1: number, unique2: number, rows: number): readonly (number | string)[] {
-  const hundredth = unique1 % 100
-  return [
-    ...[unique1, unique2, unique1 % 2, unique1 % 4, unique1 % 10, unique1 % 20, hundredth],
-    ...[unique1 % 1_000, unique1 % 2_000, unique1 % 5_000, unique1 % rows, hundredth * 2, hundredth * 2 + 1],
-    ...[letters(unique1), letters(unique2), ['AAAAxx', 'HHHHxx', 'OOOOxx', 'VVVVxx'][unique2 % 4]!],
-  ]
+  const remainders = [2, 4, 10, 20, 100, 1_000, 2_000, 5_000, rows].map((divisor) => unique1 % divisor)
+  const odd = (unique1 % 100) * 2 + 1
+  const word = ['AAAAxx', 'HHHHxx', 'OOOOxx', 'VVVVxx'][unique2 % 4]!
+  return [unique1, unique2, ...remainders, odd - 1, odd, letters(unique1), letters(unique2), word]
 }
 
 /** A number in base 26, lowest digit first, padded as the benchmark pads. */
