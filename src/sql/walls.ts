@@ -7,7 +7,8 @@ const WRITE = /^sql\.(insert|update|delete|truncate|create|alter|drop)$/
 
 /** The walls before every statement, seen from what it touches. */
 export function objectToTouches(at: At): void {
-  for (const { action, resource } of [...at.findings.touches]) {
+  const found = at.findings.touches.slice()
+  for (const { action, resource } of found) {
     const schema = schemaName(at, resource)
     if (schema === undefined) continue
     const system = isSystem(schema)
