@@ -78,6 +78,8 @@ COMMIT PREPARED 'later'; SELECT * FROM late; DROP TABLE late; ROLLBACK PREPARED 
   'errors with their places, and what psql does by itself': `
 SELEKT 1;
 SELECT 1 FROM (SELECT 2 x,) y;
+DROP OPERATOR === (int4);
+CREATE PUBLICATION news FOR orders;
 BEGIN; SELECT 'naïve' WHERE; SELECT 2; ROLLBACK;
 SELECT nowhere FROM orders;
 SELECT 1 / 0 AS "n", 'x'::int;

@@ -39,15 +39,18 @@ export function waitingNotice(message: string, refusal: Refusal): Buffer {
   return encodeNoticeResponse({ S: 'NOTICE', V: 'NOTICE', C: SQLSTATE.approval_required, ...texts(message, refusal) })
 }
 
-/** What PostgreSQL's grammar says besides the text of an error (gram.y); the parser's library leaves it out. */
-const HINTS: Readonly<Record<string, string>> = {
-  'missing argument': 'Use NONE to denote the missing argument of a unary operator.',
-}
+/** DETAIL and HINT that PostgreSQL's grammar (gram.y) gives with an error; the parser's library leaves them out. */
+const SAID_BESIDES = new Map<string, Readonly<Record<string, string>>>([
+  ['missing argument', { H: 'Use NONE to denote the missing argument of a unary operator.' }],
+  [
+    'invalid publication object list',
+    { D: 'One of TABLE or TABLES IN SCHEMA must be specified before a standalone table or schema name.' },
+  ],
+])
 
 /** A syntax error is told as PostgreSQL tells it: the text and the place say it all. */
 function syntax(message: string, position: number): Record<string, string> {
-  const hint = Object.hasOwn(HINTS, message) ? HINTS[message] : undefined
-  return { M: message, P: String(position), ...(hint !== undefined && { H: hint }) }
+  return { M: message, P: String(position), ...SAID_BESIDES.get(message) }
 }
 
 /** MESSAGE alone suffices; DETAIL is the whole refusal as JSON on one line; HINT the first remedy. */
