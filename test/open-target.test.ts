@@ -80,6 +80,7 @@ SELEKT 1;
 SELECT 1 FROM (SELECT 2 x,) y;
 DROP OPERATOR === (int4);
 CREATE PUBLICATION news FOR orders;
+CREATE POLICY p ON orders AS ODD;
 BEGIN; SELECT 'naïve' WHERE; SELECT 2; ROLLBACK;
 SELECT nowhere FROM orders;
 SELECT 1 / 0 AS "n", 'x'::int;
