@@ -11,7 +11,7 @@ import type { Rewrite } from './rewrites.ts'
 import { readQuery } from './queries.ts'
 import type { NameChange, ReadRequest, Statement } from './reader.ts'
 import { targetResource, type Names } from './relations.ts'
-import { open, type Node, type NodeName } from './tree.ts'
+import { open as opened, type Node, type NodeName } from './tree.ts'
 import { objectToTouches } from './walls.ts'
 
 /** Every statement of PostgreSQL 18's grammar that is not a query. What is not here is not known, and refused. */
@@ -27,11 +27,13 @@ export function analyse(
   rewrites: Set<Rewrite> = new Set(),
 ): readonly Statement[] {
   const hidden = catalog.hidden(request.hidden)
+  const { open = false } = request
   const readWith = (names: Names, node: Node): Statement => {
     const { inference = 'none' } = request
     const findings = newFindings()
     const wall = request.wall === true ? { rewrites } : {}
-    const at: At = { names, hidden, inference, ...wall, findings, scope: undefined, ctes: new Map(), query: readQuery }
+    const reading = { names, hidden, open, inference, ...wall, findings }
+    const at: At = { ...reading, scope: undefined, ctes: new Map(), query: readQuery }
     return readStatement(node, at, (inner) => readWith(names, inner))
   }
   let searchPath = request.searchPath
@@ -57,10 +59,10 @@ function addChanges(changed: Map<string, NameChange['now']>, changes: readonly N
 }
 
 function readStatement(node: Node, at: At, read: (node: Node) => Statement): Statement {
-  const [name, body] = open(node) ?? ['', {}]
+  const [name, body] = opened(node) ?? ['', {}]
   const outcome = isQuery(node) ? readQueryStatement(node, at) : applyRule(RULES.get(name), name, body, at, read)
+  objectToTouches(at)
   const touches = settle(at.findings)
-  objectToTouches(at, touches)
   const reads = touches.every((each) => /^sql\.(select|lo_read)$/.test(each.action))
   const { findings } = at
   return {

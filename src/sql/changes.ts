@@ -16,7 +16,7 @@ import { findRelations } from './relations.ts'
 import { hidesSome, openScope, type FromItem } from './scope.ts'
 import { readReturning } from './select.ts'
 import { as, type Body, type Node } from './tree.ts'
-import { standInsOf } from './wall.ts'
+import { standInsOf } from './stand-ins.ts'
 
 /** A change being read: the table it changes, and everything its expressions see. */
 type Change = {

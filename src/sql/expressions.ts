@@ -3,7 +3,7 @@ import { walkFlow } from './flow-nodes.ts'
 import { callAsAttribute, callFunction, checkSetConfig, isHarmless, useOperator } from './functions.ts'
 import { objectToCopied, touchRelation, useHidden, type At, type Shape } from './findings.ts'
 import { look, starItems, type FromItem } from './scope.ts'
-import { noteQualified, readStandIn } from './wall.ts'
+import { noteQualified, readStandIn } from './stand-ins.ts'
 import { as, isTree, parts, textOf, type Body, type Node, type NodeName, type Tree } from './tree.ts'
 
 type Visit<K extends NodeName> = (body: Body<K>, at: At) => void

@@ -3,7 +3,7 @@ import { newFlow } from './flow.ts'
 import { labelOf, walk } from './expressions.ts'
 import { object, denied, relationItem, seenAs, touchRelation, useHidden, type At } from './findings.ts'
 import { useOperator } from './functions.ts'
-import { readBehind } from './wall.ts'
+import { readBehind } from './stand-ins.ts'
 import { columnsOf, hidesSome, openScope, type FromItem, type Scope, type StarColumn } from './scope.ts'
 import { as, open, parts, type Body, type Node, type NodeName } from './tree.ts'
 

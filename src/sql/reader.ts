@@ -84,6 +84,11 @@ export type ReadRequest = {
   readonly inference?: Inference
   /** The session's role cannot read hidden columns: the text is rewritten to read stand-ins. */
   readonly wall?: boolean
+  /**
+   * The target hides nothing from anybody, and its sessions run as the operator's own role: walls are matters of policy
+   * (findings.ts `wall`). Absent: they stand.
+   */
+  readonly open?: boolean
   /** The `nameChanges` of earlier texts whose transaction is still open: the catalog cannot know them. */
   readonly changed?: readonly NameChange[]
   /** Temporary schemas that are the session's own (`pg_temp_3`); undefined when not known: then all of them count. */

@@ -5,7 +5,7 @@ import { either, hidesAny, newFlow, type Hides, type Secrecy, type Use } from '.
 import { readFrom, type From, type ReadFacts } from './from.ts'
 import { hidesSome, look, openScope, secrecyOf, starColumns, type FromItem, type Scope } from './scope.ts'
 import { as, parts, type Body, type Node } from './tree.ts'
-import { noteQualified, readStarStandIns } from './wall.ts'
+import { noteQualified, readStarStandIns } from './stand-ins.ts'
 
 /** An item of a select list. */
 type Output = {

@@ -11,7 +11,7 @@ import { creationObjection } from './creations.ts'
 import { digestOf } from './meaning.ts'
 import type { Proposal } from './names.ts'
 import type { PostgresTarget } from './postgres-target.ts'
-import { senseOf, type Found, type Sense } from './sense.ts'
+import { privileged, senseOf, type Found, type Sense } from './sense.ts'
 
 /** A text read, with the session's own names resolved. */
 export type Understood = Sense & {
@@ -132,11 +132,13 @@ async function resolve(connection: Connection, text: string, statements: readonl
   const used: Prepared[] = []
   const hides = statements.map((statement) => statement.hides)
   const proposals: { statement: number; proposal: Proposal }[] = []
+  const unknown: Touch[] = []
   let objection = statements.find((statement) => statement.objection)?.objection
   for (const [place, { uses }] of statements.entries()) {
     const name = uses && (await use(connection, uses, text, place))
     if (name === undefined) continue
-    if (name === 'unknown') objection ??= noSuchName(uses!)
+    if (name === 'unknown' && connection.target.open) unknown.push(privileged(connection.target.resource, 'names'))
+    else if (name === 'unknown') objection ??= noSuchName(uses!)
     else if ('confirm' in name) proposals.push({ statement: place, proposal: name })
     else if (!name.statement?.touches.length) objection ??= tooDeep
     else {
@@ -145,7 +147,7 @@ async function resolve(connection: Connection, text: string, statements: readonl
     }
   }
   const inner = used.flatMap(({ statement }) => statement ?? [])
-  const touches = [...statements, ...inner].flatMap((statement) => statement.touches)
+  const touches = [...[...statements, ...inner].flatMap((statement) => statement.touches), ...unknown]
   objection ??= inner.find((statement) => statement.objection)?.objection
   if (objection && touches.length === 0)
     return { ...unreadable(connection.target.resource, text, { objection }), proposals }
