@@ -40,8 +40,7 @@ const FIRST_OWN_OID = 16_384
  * pg_depend, which keeps no entries for system catalogs; `opaque`: a function or operator that is no built-in, and may
  * show anything. Relations with lower oids than `oldest` are left out.
  */
-/** `definitions`: of views, which are wanted where something is sensitive. */
-const readingFrom = (oldest: number, definitions: boolean): string => `
+const readingFrom = (oldest: number): string => `
 WITH relation AS (
   SELECT c.oid, n.nspname, c.relname, c.relkind,
     CASE WHEN c.relpersistence = 't' THEN pg_get_userbyid(c.relowner) END AS owner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -57,8 +56,8 @@ WITH relation AS (
     bool_or(mention[1] <> 'relid' AND mention[2]::int8 >= ${FIRST_OWN_OID}) AS opaque
   FROM rule_text GROUP BY oid
 ), viewed AS (
-  SELECT ev_class AS oid, pg_get_viewdef(ev_class) AS definition FROM pg_rewrite
-  WHERE ${definitions} AND ev_class >= ${FIRST_OWN_OID} GROUP BY ev_class HAVING count(*) = 1 AND bool_and(ev_type = '1')
+  SELECT ev_class AS oid FROM pg_rewrite
+  WHERE ev_class >= ${FIRST_OWN_OID} GROUP BY ev_class HAVING count(*) = 1 AND bool_and(ev_type = '1')
 ), compared AS MATERIALIZED (
   SELECT i.indrelid AS oid, unnest(i.indkey::int2[]) AS number
   FROM pg_index i WHERE i.indisunique OR i.indisexclusion
@@ -87,7 +86,7 @@ SELECT json_build_object(
       'columns', columns.list,
       'children', (SELECT json_agg(i.inhrelid::int8 ORDER BY i.inhrelid) FROM pg_inherits i WHERE i.inhparent = r.oid),
       'referencedBy', reference.by, 'shows', rule.shows, 'opaque', coalesce(rule.opaque, false),
-      'definition', viewed.definition
+      'viewed', viewed.oid IS NOT NULL
     ) ORDER BY r.oid) FROM relation r LEFT JOIN columns ON columns.oid = r.oid LEFT JOIN viewed ON viewed.oid = r.oid
       LEFT JOIN rule ON rule.oid = r.oid LEFT JOIN reference ON reference.oid = r.oid),
   'functions', (SELECT json_agg(DISTINCT n.nspname || '.' || p.proname ORDER BY n.nspname || '.' || p.proname)
@@ -118,7 +117,7 @@ const Row = z.object({
   referencedBy: Oids,
   shows: Oids,
   opaque: z.boolean(),
-  definition: z.string().nullable(),
+  viewed: z.boolean(),
 })
 type Row = z.infer<typeof Row>
 const Answer = z.object({
@@ -132,8 +131,7 @@ const Answer = z.object({
 
 /** What the target's names mean now; `ownOnly`: without the system's own relations. Fault `target` when it cannot be read. */
 export async function readCatalog(query: CatalogQuery, sensitive: Sensitive, ownOnly = false): Promise<CatalogReading> {
-  const text = readingFrom(ownOnly ? FIRST_OWN_OID : 0, Object.keys(sensitive).length > 0)
-  const answer = await ask(query, text)
+  const answer = await ask(query, readingFrom(ownOnly ? FIRST_OWN_OID : 0))
   const classified = classify(answer.relations, sensitive)
   const relations = answer.relations.map((row) => relationOf(row, classified))
   const { functions, stable, sets, operators } = answer
@@ -225,10 +223,10 @@ function relationOf(row: Row, { classes }: Classified): CatalogRelation {
     type,
     ...(unique && { unique }),
   }))
-  const { oid, schema, name, children, referencedBy, owner, definition } = row
+  const { oid, schema, name, children, referencedBy, owner } = row
   const family = { ...(children && { children }), ...(referencedBy && { referencedBy }), ...(owner && { owner }) }
-  const query = definition !== null && !row.opaque && { definition }
-  return { oid, schema, name, kind: KINDS[row.kind], columns, reads: readsOf(row, classes), ...family, ...query }
+  const view = row.viewed && !row.opaque && { followable: true as const }
+  return { oid, schema, name, kind: KINDS[row.kind], columns, reads: readsOf(row, classes), ...family, ...view }
 }
 
 /** A rule that calls a function which is no built-in shows what that shows: taken for everything sensitive there is. */
