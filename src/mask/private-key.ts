@@ -1,0 +1,62 @@
+import { DASH, SPACE, standsAt } from './bytes.ts'
+import type { Span } from './detector.ts'
+import { byteSet, nextRun } from './runs.ts'
+
+const DASHES = byteSet('-')
+/** Capitals, digits and spaces. */
+const LABEL = byteSet('ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ')
+const LEAST_DASHES = 4
+const LONGEST_LABEL = 64
+const LABELS: readonly string[] = ['PRIVATE KEY', 'PRIVATE KEY BLOCK']
+
+/**
+ * Private keys as text (RFC 7468, PEM): all from `-----BEGIN … PRIVATE KEY-----` to the `-----END … PRIVATE KEY-----` behind
+ * it, whatever is between: PKCS #8, encrypted or not, RSA, EC, DSA, OpenSSH; `PGP PRIVATE KEY BLOCK` (RFC 9580, 6.2) and
+ * `---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----` likewise. A block without an end goes to the end of the text, or to a NUL.
+ */
+export function findPrivateKeys(text: Uint8Array, most = Infinity): readonly Span[] | undefined {
+  let found: Span[] | undefined
+  let limit = -1
+  for (let at = 0; ;) {
+    const begin = nextBoundary(text, at, text.length, 'BEGIN ')
+    if (begin === undefined) return found
+    if (limit < begin.end) limit = endOfText(text, begin.end)
+    const end = nextBoundary(text, begin.end, limit, 'END ')
+    at = end?.end ?? limit
+    if ((found ??= []).push({ start: begin.start, end: at }) >= most) return found
+  }
+}
+
+/** False when no piece of these bytes has the beginning of a private key in it. */
+export function suspectsPrivateKey(bytes: Uint8Array): boolean {
+  return nextBoundary(bytes, 0, bytes.length, 'BEGIN ') !== undefined
+}
+
+/** PostgreSQL ends its texts with NUL. */
+function endOfText(text: Uint8Array, from: number): number {
+  const nul = text.indexOf(0, from)
+  return nul < 0 ? text.length : nul
+}
+
+/** The first line between `from` and `to` that begins or ends a private key, with all of its dashes. */
+function nextBoundary(text: Uint8Array, from: number, to: number, word: string): Span | undefined {
+  for (let at = from; ;) {
+    const dashes = nextRun(text, at, LEAST_DASHES, DASHES)
+    if (dashes === undefined || dashes.end >= to) return undefined
+    const end = boundaryEnd(text, dashes.end, word)
+    if (end > 0) return { start: dashes.start, end }
+    at = dashes.end
+  }
+}
+
+/** Where the line ends whose first dashes end at `at`; 0 when it is another. */
+function boundaryEnd(text: Uint8Array, at: number, word: string): number {
+  const start = text[at] === SPACE ? at + 1 : at
+  if (!standsAt(text, start, word)) return 0
+  let end = start + word.length
+  while (end - start < LONGEST_LABEL && LABEL[text[end]!] === 1) end++
+  const last = text[end - 1] === SPACE ? end - 1 : end
+  if (!LABELS.some((label) => standsAt(text, last - label.length, label)) || text[end] !== DASH) return 0
+  while (text[end] === DASH) end++
+  return end
+}
