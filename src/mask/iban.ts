@@ -58,8 +58,7 @@ export function findIbans(text: Uint8Array, most = Infinity): readonly Span[] | 
 
 /** False when no piece of these bytes has an IBAN in it. */
 export function suspectsIban(bytes: Uint8Array): boolean {
-  for (let at = 2; at < bytes.length - 1; at++)
-    if (areCheckDigits(bytes, at) && ibanEnd(bytes, at - 2) > 0) return true
+  for (let at = 2; at < bytes.length - 1; at++) if (areCheckDigits(bytes, at) && ibanEnd(bytes, at - 2) > 0) return true
   return false
 }
 

@@ -76,7 +76,9 @@ function internationalEnd(text: Uint8Array, first: number): number {
 
 function isComplete(first: number, digits: number, number: number): boolean {
   if (first !== ONE) return digits >= SHORTEST
-  return digits === NORTH_AMERICAN && isArea(Math.floor(number / 1e7) % 1000) && isExchange(Math.floor(number / 1e4) % 1000)
+  return (
+    digits === NORTH_AMERICAN && isArea(Math.floor(number / 1e7) % 1000) && isExchange(Math.floor(number / 1e4) % 1000)
+  )
 }
 
 /** The place of the next digit, here or behind what may stand between two groups; 0 when there is none. */

@@ -21,9 +21,9 @@ export function findPrivateKeys(text: Uint8Array, most = Infinity): readonly Spa
     const begin = nextBoundary(text, at, text.length, 'BEGIN ')
     if (begin === undefined) return found
     if (limit < begin.end) limit = endOfText(text, begin.end)
-    const end = nextBoundary(text, begin.end, limit, 'END ')
-    at = end?.end ?? limit
-    if ((found ??= []).push({ start: begin.start, end: at }) >= most) return found
+    const end = nextBoundary(text, begin.closing, limit, 'END ')
+    at = end?.closing ?? limit
+    if ((found ??= []).push({ start: begin.start, end: end?.end ?? limit }) >= most) return found
   }
 }
 
@@ -38,25 +38,34 @@ function endOfText(text: Uint8Array, from: number): number {
   return nul < 0 ? text.length : nul
 }
 
-/** The first line between `from` and `to` that begins or ends a private key, with all of its dashes. */
-function nextBoundary(text: Uint8Array, from: number, to: number, word: string): Span | undefined {
+/**
+ * A line that begins or ends a private key, with all of its dashes. Those from `closing` on may also be the first of the
+ * next line.
+ */
+type Boundary = Span & { readonly closing: number }
+
+function nextBoundary(text: Uint8Array, from: number, to: number, word: string): Boundary | undefined {
   for (let at = from; ;) {
     const dashes = nextRun(text, at, LEAST_DASHES, DASHES)
     if (dashes === undefined || dashes.end >= to) return undefined
-    const end = boundaryEnd(text, dashes.end, word)
-    if (end > 0) return { start: dashes.start, end }
+    const closing = closingDash(text, dashes.end, word)
+    if (closing > 0) return { start: dashes.start, closing, end: endOfDashes(text, closing) }
     at = dashes.end
   }
 }
 
-/** Where the line ends whose first dashes end at `at`; 0 when it is another. */
-function boundaryEnd(text: Uint8Array, at: number, word: string): number {
+/** Where the last dashes begin of the line whose first dashes end at `at`; 0 when it is another line. */
+function closingDash(text: Uint8Array, at: number, word: string): number {
   const start = text[at] === SPACE ? at + 1 : at
   if (!standsAt(text, start, word)) return 0
   let end = start + word.length
   while (end - start < LONGEST_LABEL && LABEL[text[end]!] === 1) end++
   const last = text[end - 1] === SPACE ? end - 1 : end
-  if (!LABELS.some((label) => standsAt(text, last - label.length, label)) || text[end] !== DASH) return 0
+  return text[end] === DASH && LABELS.some((label) => standsAt(text, last - label.length, label)) ? end : 0
+}
+
+function endOfDashes(text: Uint8Array, closing: number): number {
+  let end = closing
   while (text[end] === DASH) end++
   return end
 }
