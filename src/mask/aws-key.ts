@@ -1,6 +1,6 @@
 import { BACKSLASH, isAlphanumeric, isInWord, SLASH, standsAt } from './bytes.ts'
 import type { Span } from './detector.ts'
-import { byteSet, nextRun } from './runs.ts'
+import { byteSet, nextRun, runEnd } from './runs.ts'
 
 const CAPITALS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'
 const DIGITS = '0123456789'
@@ -25,32 +25,38 @@ const SMALL_U = 0x75
  */
 export function findAwsKeys(text: Uint8Array, most = Infinity): readonly Span[] | undefined {
   let found: Span[] | undefined
-  for (let at = 0; ;) {
-    const run = nextRun(text, at, SHORTEST_ID, IN_KEYS)
-    if (run === undefined) return found
-    for (const span of keysIn(text, run)) if ((found ??= []).push(span) >= most) return found
-    at = run.end
+  for (let start = nextRun(text, 0, SHORTEST_ID, IN_KEYS); start >= 0;) {
+    const end = runEnd(text, start, IN_KEYS)
+    if (isSuspect(text, start, end))
+      for (const span of keysIn(text, start, end)) if ((found ??= []).push(span) >= most) return found
+    start = nextRun(text, end, SHORTEST_ID, IN_KEYS)
   }
+  return found
 }
 
 /** False when no piece of these bytes has a key in it: no run of what keys are made of is long enough, or has an id. */
 export function suspectsAwsKey(bytes: Uint8Array): boolean {
-  for (let at = 0; ;) {
-    const run = nextRun(bytes, at, SHORTEST_ID, IN_KEYS)
-    if (run === undefined) return false
-    if (run.end - run.start >= SECRET) return true
-    for (let place = run.start; place < run.end; place++) if (isPrefix(bytes, place)) return true
-    at = run.end
+  for (let start = nextRun(bytes, 0, SHORTEST_ID, IN_KEYS); start >= 0;) {
+    const end = runEnd(bytes, start, IN_KEYS)
+    if (isSuspect(bytes, start, end)) return true
+    start = nextRun(bytes, end, SHORTEST_ID, IN_KEYS)
   }
+  return false
 }
 
-function* keysIn(text: Uint8Array, run: Span): Iterable<Span> {
-  for (let at = run.start; at < run.end; at++) {
+function isSuspect(text: Uint8Array, start: number, end: number): boolean {
+  if (end - start >= SECRET) return true
+  for (let at = start; at < end; at++) if (isPrefix(text, at)) return true
+  return false
+}
+
+/** The ids in a run, then its secrets. */
+function* keysIn(text: Uint8Array, from: number, to: number): Iterable<Span> {
+  for (let at = from; at < to; at++) {
     const end = isPrefix(text, at) && !isInWord(text, at) ? idEnd(text, at) : 0
     if (end > 0) yield { start: at, end }
   }
-  if (run.end - run.start < SECRET) return
-  for (const span of unescaped(text, run)) if (isSecret(text, span)) yield span
+  for (const span of unescaped(text, from, to)) if (isSecret(text, span)) yield span
 }
 
 function isPrefix(text: Uint8Array, at: number): boolean {
@@ -66,15 +72,15 @@ function idEnd(text: Uint8Array, start: number): number {
 }
 
 /** The pieces of a run between its escapes of JSON (`\n`, `\u00e9`); `\/` is a slash, and ends no piece. */
-function* unescaped(text: Uint8Array, run: Span): Iterable<Span> {
-  let start = run.start
-  for (let at = run.start; at < run.end; at++) {
+function* unescaped(text: Uint8Array, from: number, to: number): Iterable<Span> {
+  let start = from
+  for (let at = from; at < to; at++) {
     if (text[at] !== BACKSLASH || text[at + 1] === SLASH) continue
     yield { start, end: at }
     start = at + (text[at + 1] === SMALL_U ? 6 : 2)
     at = start - 1
   }
-  if (start < run.end) yield { start, end: run.end }
+  if (start < to) yield { start, end: to }
 }
 
 function isSecret(text: Uint8Array, { start, end }: Span): boolean {

@@ -1,9 +1,13 @@
+import { byteSet } from './runs.ts'
+
 export const SPACE = 0x20
 export const PLUS = 0x2b
 export const DASH = 0x2d
 export const DOT = 0x2e
 export const SLASH = 0x2f
 export const BACKSLASH = 0x5c
+
+export const DIGITS = byteSet('0123456789')
 
 const ESCAPES = new Set(Array.from('bfnrt', (letter) => letter.charCodeAt(0)))
 const SMALL_U = 0x75

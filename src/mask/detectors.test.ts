@@ -131,15 +131,6 @@ describe('each detector', () => {
   for (const [name, value, hostile] of EACH) {
     const { find, suspects }: Detector = DETECTORS[name]
 
-    it(`${name} reads each byte a bounded number of times, whatever the text`, () => {
-      for (const unit of hostile)
-        for (const work of [find, suspects]) {
-          const [short, long] = [16_384, 32_768].map((length) => readsOf(work, hostileText(unit, length)))
-          assert.ok(long! <= 60 * 32_768, `${work.name} of ${unit}: ${long} reads of 32768 bytes`)
-          assert.ok(long! <= 2.1 * Math.max(short!, 32_768), `${work.name} of ${unit}: ${short}, then ${long} reads`)
-        }
-    })
-
     it(`${name} takes hostile texts of 1 MiB, and finds no more than it was asked for`, () => {
       for (const unit of [...hostile, `${value}\0`]) {
         const text = hostileText(unit, 1 << 20)
@@ -148,6 +139,15 @@ describe('each detector', () => {
         if (all.length > 0) assert.ok(suspects(text), unit)
       }
       assert.equal(find(hostileText(`${value}\0`, 1 << 20), 100)?.length, 100)
+    })
+
+    it(`${name} reads each byte a bounded number of times, whatever the text`, () => {
+      for (const unit of hostile)
+        for (const work of [find, suspects]) {
+          const [short, long] = [4_096, 8_192].map((length) => readsOf(work, hostileText(unit, length)))
+          assert.ok(long! <= 60 * 8_192, `${work.name} of ${unit}: ${long} reads of 8192 bytes`)
+          assert.ok(long! <= 2.1 * Math.max(short!, 8_192), `${work.name} of ${unit}: ${short}, then ${long} reads`)
+        }
     })
 
     it(`${name} finds its value at every place of a text, and at both of its ends`, () => {

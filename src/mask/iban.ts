@@ -1,5 +1,6 @@
-import { DASH, isAlphanumeric, isDigit, isInWord, isLetter, SPACE } from './bytes.ts'
+import { DASH, DIGITS, isAlphanumeric, isDigit, isInWord, isLetter, SPACE } from './bytes.ts'
 import type { Span } from './detector.ts'
+import { nextRun, runEnd } from './runs.ts'
 
 /** How many letters and digits an IBAN has, and where (SWIFT's IBAN Registry). */
 const COUNTRIES: Readonly<Record<number, string>> = {
@@ -46,29 +47,28 @@ function placeOf(first: number, second: number): number {
  */
 export function findIbans(text: Uint8Array, most = Infinity): readonly Span[] | undefined {
   let found: Span[] | undefined
-  for (let at = 2; at < text.length - 1; at++) {
-    if (!areCheckDigits(text, at) || isInWord(text, at - 2)) continue
-    const end = ibanEnd(text, at - 2)
-    if (end === 0 || isAlphanumeric(text[end])) continue
-    if ((found ??= []).push({ start: at - 2, end }) >= most) return found
-    at = end
+  for (let check = nextRun(text, 0, 2, DIGITS); check >= 0;) {
+    const start = check - 2
+    const end = isInWord(text, start) ? 0 : ibanEnd(text, start)
+    const whole = end > 0 && !isAlphanumeric(text[end])
+    if (whole && (found ??= []).push({ start, end }) >= most) return found
+    check = nextRun(text, whole ? end : runEnd(text, check, DIGITS), 2, DIGITS)
   }
   return found
 }
 
 /** False when no piece of these bytes has an IBAN in it. */
 export function suspectsIban(bytes: Uint8Array): boolean {
-  for (let at = 2; at < bytes.length - 1; at++) if (areCheckDigits(bytes, at) && ibanEnd(bytes, at - 2) > 0) return true
+  for (let check = nextRun(bytes, 0, 2, DIGITS); check >= 0;) {
+    if (ibanEnd(bytes, check - 2) > 0) return true
+    check = nextRun(bytes, runEnd(bytes, check, DIGITS), 2, DIGITS)
+  }
   return false
 }
 
-/** Two digits behind two letters. */
-function areCheckDigits(text: Uint8Array, at: number): boolean {
-  return isDigit(text[at]) && isDigit(text[at + 1]) && isLetter(text[at - 1]) && isLetter(text[at - 2])
-}
-
-/** Where the IBAN that starts at `start` ends, whatever is behind it; 0 when none does. Looks at 65 bytes at most. */
+/** Where the IBAN ends whose two letters are at `start`, before two digits, whatever is behind it; 0 when none does. Looks at 65 bytes at most. */
 function ibanEnd(text: Uint8Array, start: number): number {
+  if (!isLetter(text[start]) || !isLetter(text[start + 1])) return 0
   const length = LENGTHS[placeOf(text[start]!, text[start + 1]!)]!
   let remainder = 0
   let at = start + 4

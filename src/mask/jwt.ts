@@ -1,6 +1,6 @@
 import { DOT, standsAt } from './bytes.ts'
 import type { Span } from './detector.ts'
-import { byteSet, nextRun } from './runs.ts'
+import { byteSet, nextRun, runEnd } from './runs.ts'
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 /** base64url (RFC 4648, section 5), and the dots between the parts. */
@@ -22,31 +22,31 @@ const SMALL_Y = 0x79
  */
 export function findJwts(text: Uint8Array, most = Infinity): readonly Span[] | undefined {
   let found: Span[] | undefined
-  for (let at = 0; ;) {
-    const run = nextRun(text, at, SHORTEST, IN_TOKENS)
-    if (run === undefined) return found
-    for (let start = run.start; start < run.end;) {
-      const span = tokenIn(text, start, run.end)
+  for (let start = nextRun(text, 0, SHORTEST, IN_TOKENS); start >= 0;) {
+    const end = runEnd(text, start, IN_TOKENS)
+    for (let part = start; part < end;) {
+      const span = tokenIn(text, part, end)
       if (span && (found ??= []).push(span) >= most) return found
-      start = span?.end ?? partEnd(text, start, run.end) + 1
+      part = span?.end ?? partEnd(text, part, end) + 1
     }
-    at = run.end
+    start = nextRun(text, end, SHORTEST, IN_TOKENS)
   }
+  return found
 }
 
 /** False when no piece of these bytes has a token in it: nowhere are two dots behind what could be a header. */
 export function suspectsJwt(bytes: Uint8Array): boolean {
-  for (let at = 0; ;) {
-    const run = nextRun(bytes, at, SHORTEST, IN_TOKENS)
-    if (run === undefined) return false
-    if (isSuspect(bytes, run)) return true
-    at = run.end
+  for (let start = nextRun(bytes, 0, SHORTEST, IN_TOKENS); start >= 0;) {
+    const end = runEnd(bytes, start, IN_TOKENS)
+    if (isSuspect(bytes, start, end)) return true
+    start = nextRun(bytes, end, SHORTEST, IN_TOKENS)
   }
+  return false
 }
 
-function isSuspect(bytes: Uint8Array, run: Span): boolean {
+function isSuspect(bytes: Uint8Array, start: number, end: number): boolean {
   let dots = -1
-  for (let at = run.start; at < run.end; at++) {
+  for (let at = start; at < end; at++) {
     if (dots < 0 && mayBegin(bytes, at)) dots = 0
     if (dots >= 0 && bytes[at] === DOT && ++dots === 2) return true
   }

@@ -4,7 +4,9 @@ import { findPhones } from './phone.ts'
 
 function found(text: string): string[] {
   const bytes = Buffer.from(text)
-  return (findPhones(bytes) ?? []).map(({ start, end }) => bytes.subarray(start, end).toString())
+  const spans = [...(findPhones(bytes) ?? [])].sort((a, b) => a.start - b.start)
+  const whole = spans.filter(({ start }, index) => index === 0 || start >= spans[index - 1]!.end)
+  return whole.map(({ start, end }) => bytes.subarray(start, end).toString())
 }
 
 describe('phone', () => {

@@ -1,5 +1,18 @@
-import { areDigits, DASH, DOT, isAlphanumeric, isDigit, isInWord, PLUS, SLASH, SPACE, threeDigits } from './bytes.ts'
+import {
+  areDigits,
+  DASH,
+  DIGITS,
+  DOT,
+  isAlphanumeric,
+  isDigit,
+  isInWord,
+  PLUS,
+  SLASH,
+  SPACE,
+  threeDigits,
+} from './bytes.ts'
 import type { Span } from './detector.ts'
+import { nextRun, runEnd } from './runs.ts'
 
 /** Digits with the country code: E.164 permits 15; with fewer than 8 it is hardly ever a number that can be called. */
 const SHORTEST = 8
@@ -8,6 +21,8 @@ const LONGEST = 15
 const NORTH_AMERICAN = 11
 
 const PERCENT = 0x25
+/** What a `+` begins with. */
+const SIGNS: readonly number[] = [PLUS, PERCENT]
 const OPENING = 0x28
 const CLOSING = 0x29
 const ONE = 0x31
@@ -21,44 +36,52 @@ const ONE = 0x31
  */
 export function findPhones(text: Uint8Array, most = Infinity): readonly Span[] | undefined {
   let found: Span[] | undefined
-  for (let at = 0; at < text.length; at++) {
-    const span = international(text, at) ?? northAmerican(text, at)
-    if (span === undefined) continue
-    if ((found ??= []).push(span) >= most) return found
-    at = span.end - 1
+  for (const sign of SIGNS)
+    for (let at = text.indexOf(sign, 0); at >= 0;) {
+      const span = international(text, at)
+      if (span && (found ??= []).push(span) >= most) return found
+      at = text.indexOf(sign, span?.end ?? at + 1)
+    }
+  for (let line = nextRun(text, 0, 4, DIGITS); line >= 0;) {
+    const end = runEnd(text, line, DIGITS)
+    const span = end - line === 4 ? northAmerican(text, line - 1) : undefined
+    if (span && (found ??= []).push(span) >= most) return found
+    line = nextRun(text, end, 4, DIGITS)
   }
   return found
 }
 
 /** False when no piece of these bytes has a number in it. */
 export function suspectsPhone(bytes: Uint8Array): boolean {
-  for (let at = 0; at < bytes.length; at++) {
-    const size = plusSize(bytes, at)
-    if (size > 0 && firstDigit(bytes, at + size) > 0) return true
-    if (isLastGap(bytes, at) && areaOf(bytes, at) !== undefined) return true
+  for (const sign of SIGNS)
+    for (let at = bytes.indexOf(sign, 0); at >= 0; at = bytes.indexOf(sign, at + 1))
+      if (firstDigit(bytes, at) > 0) return true
+  for (let line = nextRun(bytes, 0, 4, DIGITS); line >= 0;) {
+    if (areaOf(bytes, line - 1) !== undefined) return true
+    line = nextRun(bytes, runEnd(bytes, line, DIGITS), 4, DIGITS)
   }
   return false
 }
 
 /** The number whose `+` is at `at`. */
 function international(text: Uint8Array, at: number): Span | undefined {
-  const size = plusSize(text, at)
-  if (size === 0 || (size === 1 && isInWord(text, at))) return undefined
-  const first = firstDigit(text, at + size)
+  if (text[at] === PLUS && isInWord(text, at)) return undefined
+  const first = firstDigit(text, at)
   const end = first === 0 ? 0 : internationalEnd(text, first)
   return end === 0 ? undefined : { start: at, end }
+}
+
+/** The place of the country code's first digit, which may stand in brackets, behind a `+` at `sign`; 0 when there is none. */
+function firstDigit(text: Uint8Array, sign: number): number {
+  const behind = sign + plusSize(text, sign)
+  const first = text[behind] === OPENING ? behind + 1 : behind
+  return first > sign && isDigit(text[first]) && text[first] !== 0x30 ? first : 0
 }
 
 /** 1 for `+`, 3 for `%2B`, else 0. */
 function plusSize(text: Uint8Array, at: number): 0 | 1 | 3 {
   if (text[at] === PLUS) return 1
   return text[at] === PERCENT && text[at + 1] === 0x32 && (text[at + 2]! | 0x20) === 0x62 ? 3 : 0
-}
-
-/** The place of the country code's first digit, which may stand in brackets; 0 when there is none. */
-function firstDigit(text: Uint8Array, at: number): number {
-  const first = text[at] === OPENING ? at + 1 : at
-  return isDigit(text[first]) && text[first] !== 0x30 ? first : 0
 }
 
 /** Where the last whole group ends that still belongs to the number; 0 when it is none. */
@@ -96,28 +119,28 @@ function isSeparator(byte: number | undefined): boolean {
   return byte === SPACE || byte === DASH || byte === DOT || byte === SLASH
 }
 
-/** The number whose last gap is at `at`, which is known by the four digits behind it. */
-function northAmerican(text: Uint8Array, at: number): Span | undefined {
-  if (!isLastGap(text, at)) return undefined
-  const area = areaOf(text, at)
-  const end = at + 5
-  if (area === undefined || isDigit(text[end]) || (text[end] === text[at] && isDigit(text[end + 1]))) return undefined
+/** The number whose last gap is at `gap`, with four digits behind it. */
+function northAmerican(text: Uint8Array, gap: number): Span | undefined {
+  const area = areaOf(text, gap)
+  const end = gap + 5
+  if (area === undefined || (text[end] === text[gap] && isDigit(text[end + 1]))) return undefined
   const bracket = text[area - 1] === OPENING
   const start = bracket ? area - 1 : area
   return (bracket ? isDigit(text[start - 1]) : isContinued(text, start)) ? undefined : { start, end }
 }
 
-/** A separator between an exchange and four digits. */
-function isLastGap(text: Uint8Array, at: number): boolean {
-  const byte = text[at]
-  if (byte !== DASH && byte !== SPACE && byte !== DOT) return false
-  return areDigits(text, at + 1, 4) && at >= 7 && areDigits(text, at - 3, 3) && isExchange(threeDigits(text, at - 3))
-}
-
-/** The place of the area code before the exchange that ends at `gap`; undefined when there is none. */
+/** The place of the area code of the number whose last gap is at `gap`; undefined when it is none. */
 function areaOf(text: Uint8Array, gap: number): number | undefined {
+  if (!isLastGap(text, gap)) return undefined
   const place = inBrackets(text, gap - 4) ?? inBrackets(text, gap - 5) ?? (isFirstGap(text, gap) ? gap - 7 : -1)
   return place >= 0 && areDigits(text, place, 3) && isArea(threeDigits(text, place)) ? place : undefined
+}
+
+/** A separator behind an exchange. */
+function isLastGap(text: Uint8Array, gap: number): boolean {
+  const byte = text[gap]
+  if (byte !== DASH && byte !== SPACE && byte !== DOT) return false
+  return areDigits(text, gap - 3, 3) && isExchange(threeDigits(text, gap - 3))
 }
 
 /** The place of the area code whose closing bracket is at `closing`. */

@@ -1,6 +1,6 @@
 import { DASH, SPACE, standsAt } from './bytes.ts'
 import type { Span } from './detector.ts'
-import { byteSet, nextRun } from './runs.ts'
+import { byteSet, nextRun, runEnd } from './runs.ts'
 
 const DASHES = byteSet('-')
 /** Capitals, digits and spaces. */
@@ -45,13 +45,13 @@ function endOfText(text: Uint8Array, from: number): number {
 type Boundary = Span & { readonly closing: number }
 
 function nextBoundary(text: Uint8Array, from: number, to: number, word: string): Boundary | undefined {
-  for (let at = from; ;) {
-    const dashes = nextRun(text, at, LEAST_DASHES, DASHES)
-    if (dashes === undefined || dashes.end >= to) return undefined
-    const closing = closingDash(text, dashes.end, word)
-    if (closing > 0) return { start: dashes.start, closing, end: endOfDashes(text, closing) }
-    at = dashes.end
+  for (let start = nextRun(text, from, LEAST_DASHES, DASHES); start >= 0 && start < to;) {
+    const end = runEnd(text, start, DASHES)
+    const closing = closingDash(text, end, word)
+    if (closing > 0) return { start, closing, end: runEnd(text, closing, DASHES) }
+    start = nextRun(text, end, LEAST_DASHES, DASHES)
   }
+  return undefined
 }
 
 /** Where the last dashes begin of the line whose first dashes end at `at`; 0 when it is another line. */
@@ -62,10 +62,4 @@ function closingDash(text: Uint8Array, at: number, word: string): number {
   while (end - start < LONGEST_LABEL && LABEL[text[end]!] === 1) end++
   const last = text[end - 1] === SPACE ? end - 1 : end
   return text[end] === DASH && LABELS.some((label) => standsAt(text, last - label.length, label)) ? end : 0
-}
-
-function endOfDashes(text: Uint8Array, closing: number): number {
-  let end = closing
-  while (text[end] === DASH) end++
-  return end
 }

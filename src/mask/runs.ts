@@ -1,5 +1,3 @@
-import type { Span } from './detector.ts'
-
 /** A set of bytes: 1 where a byte is in it. */
 export type ByteSet = Uint8Array
 
@@ -11,12 +9,13 @@ export function byteSet(characters: string): ByteSet {
 }
 
 /**
- * The first run of `least` or more bytes of the set that begins at `from` or later; undefined when there is none. It looks
- * at every `least`-th byte only, which a run cannot avoid, and from there to both sides: each byte is read twice at most.
+ * Where the first run of `least` or more bytes of the set begins, at `from` or later; -1 when there is none. `from` is not
+ * within a run. It looks at every `least`-th byte only, which a run cannot avoid, and from there to both sides: each byte is
+ * read three times at most, and most are not read at all.
  */
-export function nextRun(text: Uint8Array, from: number, least: number, set: ByteSet): Span | undefined {
+export function nextRun(text: Uint8Array, from: number, least: number, set: ByteSet): number {
   let floor = from
-  for (let at = from + least - 1; at < text.length; at += least) {
+  for (let at = from + least - 1; at < text.length; at = floor + least - 1) {
     if (set[text[at]!] === 0) {
       floor = at + 1
       continue
@@ -24,10 +23,16 @@ export function nextRun(text: Uint8Array, from: number, least: number, set: Byte
     let start = at
     while (start > floor && set[text[start - 1]!] === 1) start--
     let end = at + 1
-    while (end < text.length && set[text[end]!] === 1) end++
-    if (end - start >= least) return { start, end }
-    floor = end
-    at = end
+    while (end - start < least && set[text[end]!] === 1) end++
+    if (end - start === least) return start
+    floor = end + 1
   }
-  return undefined
+  return -1
+}
+
+/** Where the run that begins at `start` ends. */
+export function runEnd(text: Uint8Array, start: number, set: ByteSet): number {
+  let end = start
+  while (set[text[end]!] === 1) end++
+  return end
 }
