@@ -94,7 +94,7 @@ describe('aws_key', () => {
       `aws commit da39a3ee5e6b4b0d3255bfef95601890afd80709`,
       `aws commit DA39A3EE5E6B4B0D3255BFEF95601890AFD80709`,
       `aws: ${'1234567890'.repeat(4)}`,
-      `aws: ${'d41d8cd98f00b204e9800998ecf8427e'}`,
+      'aws: d41d8cd98f00b204e9800998ecf8427e',
       `aws: /usr/local/share/documentation/of/things`,
       `secret ${'.'.repeat(48)}${SECRET}`,
       `secret\\${SECRET.slice(0, 39)}\\`,

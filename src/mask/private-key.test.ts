@@ -24,7 +24,7 @@ describe('private_key', () => {
       privateKey.export({ type: 'pkcs8', format: 'pem', ...secret }),
       privateKey.export({ type: 'sec1', format: 'pem', ...secret }),
     ])
-      assert.deepEqual(found(`key:\n${text.toString()}`), [text.toString().trim()])
+      assert.deepEqual(found(`key:\n${text}`), [text.trim()])
   })
 
   it('finds keys of every label', () => {

@@ -7,7 +7,7 @@ import { FrameReader } from './frames.ts'
 import { TARGET_LIMITS } from './limits.ts'
 import { decodeErrorFields } from './messages-target.ts'
 
-const masker = createMasker({ hidden: ['pii'], detect: ['email'] })
+const masker = createMasker({ hidden: ['pii'], detect: ['email', 'private_key'] })
 const withholding: Egress = { classesOf: () => [], withholdsTexts: true, withholdsPayloads: true }
 const searching: Egress = { classesOf: () => [], withholdsTexts: false, withholdsPayloads: false }
 
@@ -46,6 +46,19 @@ describe('egress', () => {
     )
     assert.equal(fields.t, 'customers')
     assert.doesNotMatch(fields.d!, /ada@/)
+  })
+
+  it('makes whole messages of notifications in which something is found', () => {
+    const key = '-----BEGIN PRIVATE KEY-----\nMC4C'
+    for (const [pid, channel, payload, shown] of [
+      [1, 'news', 'to ada@example.com', 'to ***'],
+      [1, 'news', `key ${key}`, 'key ***'],
+      [0x4140, 'example.com', 'nothing', 'nothing'],
+    ] as const)
+      assert.deepEqual(
+        masked(frame('A', u32(pid), str(channel), str(payload)), searching),
+        frame('A', u32(pid), str(channel), str(shown)),
+      )
   })
 
   it('lets no malformed message pass', () => {

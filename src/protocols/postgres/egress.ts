@@ -223,7 +223,7 @@ function withheldText({
 /** A trigger can notify with a row's values: withheld, the listener learns that something happened, not what. */
 function notification(frame: Frame, withheld: boolean, masker: Masker): Buffer {
   const { pid, channel } = decodeNotificationResponse(frame)
-  return withheld ? encodeNotificationResponse(pid, channel, '***') : maskWhole(frame, masker)
+  return withheld ? encodeNotificationResponse(pid, channel, '***') : maskWhole(frame, masker, 9)
 }
 
 function maskText(value: string, masker: Masker): string {
@@ -231,13 +231,11 @@ function maskText(value: string, masker: Masker): string {
   return masked ? Buffer.from(masked).toString('utf8') : value
 }
 
-/** Messages of texts with fixed places: a detected value makes the body unreadable as such, so it is rebuilt whole. */
-function maskWhole(frame: Frame, masker: Masker): Buffer {
-  const masked = masker.detects ? masker.text(frame.bytes.subarray(5)) : undefined
+/** Messages that are texts from the place `texts` on: where a value is found in them they are rebuilt. */
+function maskWhole(frame: Frame, masker: Masker, texts = 5): Buffer {
+  const masked = masker.detects ? masker.text(frame.bytes.subarray(texts)) : undefined
   if (!masked) return frame.bytes
-  const bytes = Buffer.alloc(5 + masked.length)
-  bytes[0] = frame.type
-  bytes.writeInt32BE(4 + masked.length, 1)
-  bytes.set(masked, 5)
+  const bytes = Buffer.concat([frame.bytes.subarray(0, texts), masked])
+  bytes.writeInt32BE(bytes.length - 1, 1)
   return bytes
 }
