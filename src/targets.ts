@@ -8,11 +8,13 @@ import { trackLeases } from './credentials/track-leases.ts'
 import type { Clock } from './gateway/clock.ts'
 import type { SessionId } from './gateway/domain.ts'
 import type { Secret } from './gateway/secret.ts'
+import type { RoleRequest } from './credentials/profile-rights.ts'
 import type { LeaseSource } from './grants/lease.ts'
 import { httpConfig } from './protocols/http/config.ts'
 import { httpTarget, type HttpTarget } from './protocols/http/http-target.ts'
 import { catalogSource } from './protocols/postgres/catalog.ts'
 import { postgresConfig, type PostgresConfig } from './protocols/postgres/config.ts'
+import { placeholderText } from './protocols/postgres/placeholders.ts'
 import { postgresTarget, type PostgresTarget } from './protocols/postgres/postgres-target.ts'
 import type { SqlReader } from './sql/reader.ts'
 import { startSqlReader } from './sql/worker-reader.ts'
@@ -97,7 +99,7 @@ export function leasesOf(
   name: string,
   settings: PostgresConfig,
   parts: Pick<TargetParts, 'installation' | 'clock' | 'isLive'>,
-): LeaseSource<RoleCredential> {
+): LeaseSource<RoleCredential, RoleRequest> {
   const { url, lease } = settings
   const tls = tlsOf(settings)
   if (lease.from === 'password') return passwordLease({ target: name, url, login: lease.url, tls })
@@ -107,6 +109,8 @@ export function leasesOf(
     tls,
     admin: lease.admin,
     memberOf: lease.memberOf,
+    profile: lease.profile,
+    standIn: placeholderText,
     owner: lease.owner,
     installation: parts.installation,
     clock: parts.clock,

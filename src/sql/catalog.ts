@@ -32,6 +32,8 @@ export type CatalogRelation = {
   readonly columns: readonly CatalogColumn[]
   /** Oids of relations whose data this one shows: a view's sources, an inheritance or partition parent's children. */
   readonly reads: readonly number[]
+  /** True when its rows are chosen by who reads it: row security, or a view with the rights of its reader. */
+  readonly filtersRows?: boolean
   /** Oids of its partitions and of the tables that inherit from it. */
   readonly children?: readonly number[]
   /** Oids of the tables with a foreign key to it. */

@@ -37,6 +37,7 @@ const KINDS = {
 const READ_CATALOG = `
 WITH relation AS (
   SELECT c.oid, n.nspname, c.relname, c.relkind,
+    c.relrowsecurity OR EXISTS (SELECT FROM unnest(c.reloptions) o WHERE starts_with(o, 'security_invoker=')) AS filters,
     CASE WHEN c.relpersistence = 't' THEN pg_get_userbyid(c.relowner) END AS owner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind = ANY ('{r,p,v,m,f,S,i,I,c}')
 ), rule_text AS (
@@ -69,7 +70,7 @@ SELECT json_build_object(
          FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
          WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND r.relkind <> ALL ('{i,I}')),
       'children', (SELECT json_agg(i.inhrelid::int8 ORDER BY i.inhrelid) FROM pg_inherits i WHERE i.inhparent = r.oid),
-      'referencedBy', reference.by, 'shows', rule.shows, 'opaque', coalesce(rule.opaque, false)
+      'referencedBy', reference.by, 'filters', r.filters, 'shows', rule.shows, 'opaque', coalesce(rule.opaque, false)
     ) ORDER BY r.oid) FROM relation r LEFT JOIN rule ON rule.oid = r.oid LEFT JOIN reference ON reference.oid = r.oid),
   'functions', (SELECT json_agg(DISTINCT n.nspname || '.' || p.proname ORDER BY n.nspname || '.' || p.proname)
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -91,6 +92,7 @@ const Row = z.object({
   columns: z.array(z.object({ name: z.string(), number: z.int(), type: z.string(), unique: z.boolean() })).nullable(),
   children: Oids,
   referencedBy: Oids,
+  filters: z.boolean(),
   shows: Oids,
   opaque: z.boolean(),
 })
@@ -189,7 +191,8 @@ function relationOf(row: Row, { classes }: Classified): CatalogRelation {
   }))
   const { oid, schema, name, children, referencedBy, owner } = row
   const family = { ...(children && { children }), ...(referencedBy && { referencedBy }), ...(owner && { owner }) }
-  return { oid, schema, name, kind: KINDS[row.kind], columns, reads: readsOf(row, classes), ...family }
+  const rows = { ...(row.filters && { filtersRows: true }) }
+  return { oid, schema, name, kind: KINDS[row.kind], columns, reads: readsOf(row, classes), ...family, ...rows }
 }
 
 /** A rule that calls a function which is no built-in shows what that shows: taken for everything sensitive there is. */

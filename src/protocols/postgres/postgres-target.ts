@@ -1,9 +1,11 @@
 import type { RoleCredential } from '../../credentials/postgres-role.ts'
+import type { RoleRequest } from '../../credentials/profile-rights.ts'
 import type { Target } from '../../gateway/protocol.ts'
 import { soon, type Soon } from '../../gateway/source.ts'
 import type { Reading, ReadRequest, SqlReader } from '../../sql/reader.ts'
-import type { LeaseSource } from '../../grants/lease.ts'
+import type { Lease, LeaseRequest, LeaseSource } from '../../grants/lease.ts'
 import type { PostgresConfig } from './config.ts'
+import { profileRequests } from './profile-request.ts'
 import { TargetCatalog } from './target-catalog.ts'
 import type { CatalogSource } from './catalog.ts'
 import type { Sense } from './sense.ts'
@@ -27,7 +29,7 @@ export type PostgresTarget = Target<RoleCredential> & {
 export type PostgresParts = {
   readonly name: string
   readonly config: PostgresConfig
-  readonly leases: LeaseSource<RoleCredential>
+  readonly leases: LeaseSource<RoleCredential, RoleRequest>
   readonly catalog: CatalogSource
   readonly reader: SqlReader
 }
@@ -38,7 +40,7 @@ export function postgresTarget({ name, config, leases, catalog: source, reader }
   return {
     name,
     resource: { type: 'Target', id: name },
-    leases: { ...leases, take: async (request) => (await catalog.get()) && leases.take(request) },
+    leases: { ...leases, take: takerOf(config, leases, catalog) },
     classes: Object.keys(config.sensitive),
     detect: config.detect,
     host: config.host,
@@ -55,5 +57,26 @@ export function postgresTarget({ name, config, leases, catalog: source, reader }
         return reader.read({ ...request, temporary: catalog.temporaryOf(role) })
       }),
     [Symbol.asyncDispose]: () => leases[Symbol.asyncDispose](),
+  }
+}
+
+/** A lease with a profile is of the catalog as it is now: what it makes there is in the next one, and so is what it stumbled over. */
+function takerOf(
+  { lease }: PostgresConfig,
+  leases: PostgresParts['leases'],
+  catalog: TargetCatalog,
+): (request: LeaseRequest) => Promise<Lease<RoleCredential>> {
+  const profile = lease.from === 'postgres-role' ? lease.profile : undefined
+  if (profile === undefined) return async (request) => (await catalog.get()) && leases.take(request)
+  const requestOf = profileRequests(profile)
+  const made = (): void => catalog.expire()
+  return async (request) => {
+    const now = await catalog.get()
+    try {
+      return await leases.take({ ...request, profile: { ...requestOf(now, request.hidden), made } })
+    } catch (error) {
+      catalog.expire()
+      throw error
+    }
   }
 }
