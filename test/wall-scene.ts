@@ -33,7 +33,7 @@ export interface WallSource extends AsyncDisposable {
 }
 
 export const SENSITIVE = {
-  pii: ['public.customers.email', 'public.customers.mobile', 'public.Odd "Name".sp ace', 'public.events.who'],
+  pii: ['public.customers.email', 'public.customers.mobile', 'public.Odd "Name.sp ace', 'public.events.who'],
   card: ['public.customers.card'],
   secret: ['public.tenants.token'],
 }
