@@ -22,7 +22,12 @@ export interface WallScene extends AsyncDisposable {
   open(options?: WallOptions): WallSource
 }
 
-export type WallOptions = { readonly profile?: Partial<Profile>; readonly owner?: string; readonly target?: string }
+export type WallOptions = {
+  readonly profile?: Partial<Profile>
+  readonly owner?: string
+  readonly target?: string
+  readonly sensitive?: Readonly<Record<string, readonly string[]>>
+}
 
 export interface WallSource extends AsyncDisposable {
   readonly target: PostgresTarget
@@ -84,11 +89,11 @@ export async function startWallScene({ binaries, admin }: Server): Promise<WallS
 }
 
 /** What a dropped database is made anew with. */
-export async function recreate({ postgres, sql }: WallScene): Promise<void> {
-  await postgres.query('DROP DATABASE orders WITH (FORCE)')
-  await postgres.query('CREATE DATABASE orders')
-  await sql('GRANT CREATE ON DATABASE orders TO orders_owner; GRANT CREATE ON SCHEMA public TO orders_owner')
-  await sql(TABLES)
+export async function recreate(scene: WallScene): Promise<void> {
+  await scene.postgres.query('DROP DATABASE orders WITH (FORCE)')
+  await scene.postgres.query('CREATE DATABASE orders')
+  await scene.sql('GRANT CREATE ON DATABASE orders TO orders_owner; GRANT CREATE ON SCHEMA public TO orders_owner')
+  await scene.sql(TABLES)
 }
 
 const reader: SqlReader = {
@@ -98,7 +103,7 @@ const reader: SqlReader = {
 }
 
 function openSource(postgres: TestPostgres, login: string, options: WallOptions): WallSource {
-  const { owner = 'orders_owner', target: name = 'orders' } = options
+  const { owner = 'orders_owner', target: name = 'orders', sensitive = SENSITIVE } = options
   const profile: Profile = { schemas: ['public'], rights: ['select', 'insert', 'update', 'delete'], ...options.profile }
   const url = postgres.url('orders')
   const database = openDatabase({ url, login: new Secret(login) })
@@ -123,13 +128,13 @@ function openSource(postgres: TestPostgres, login: string, options: WallOptions)
       port: postgres.port,
       database: 'orders',
       lease,
-      sensitive: SENSITIVE,
+      sensitive,
       detect: [],
       inference: 'none',
       tls: { mode: 'disable' },
     },
     leases,
-    catalog: catalogSource({ query: database.query, sensitive: SENSITIVE, clock: systemClock, maxAgeMs: 0 }),
+    catalog: catalogSource({ query: database.query, sensitive, clock: systemClock, maxAgeMs: 0 }),
     reader,
   })
   return {

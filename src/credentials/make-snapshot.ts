@@ -1,4 +1,5 @@
 import { Fault } from '../gateway/fault.ts'
+import { hiddenColumns, LEAKS, readLeaks } from './leaks.ts'
 import { serverVersion } from './postgres-pool.ts'
 import type { Database, RunSql } from './postgres-pool.ts'
 import { LOCK_MAKING } from './profile.ts'
@@ -6,7 +7,6 @@ import type { ProfileRequest, Right, Snapshot, SnapshotScope } from './profile.t
 import { createProfileRole, fillSnapshot } from './profile-statements.ts'
 import type { Described, SnapshotPlan, Stand } from './profile-statements.ts'
 import { grantMembership, quoteName, writeMark } from './session-role.ts'
-import { tryWall } from './try-wall.ts'
 
 export type SnapshotOptions = {
   readonly scope: SnapshotScope
@@ -15,16 +15,24 @@ export type SnapshotOptions = {
   readonly standIn: (typeOid: number) => string | undefined
 }
 
-const LOOK =
-  "SELECT current_setting('server_version_num')::int AS version, EXISTS (SELECT FROM pg_roles WHERE rolname = $1) " +
-  'AND EXISTS (SELECT FROM pg_namespace WHERE nspname = $2) AS made'
+const LOOK = `
+WITH found AS (SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1::name) AS role,
+  EXISTS (SELECT FROM pg_namespace WHERE nspname = $4::name) AS schema)
+SELECT current_setting('server_version_num')::int AS version, role AND schema AS made,
+  CASE WHEN role AND schema THEN ${LEAKS} ELSE '[]' END AS leaks FROM found`
 
-/** One that has both its parts is complete. `version`: `server_version_num`. */
+/**
+ * One that has both its parts is complete. Its version is `server_version_num`. Fault `target` when what is hidden can be
+ * read with it, because everybody can.
+ */
 export async function lookFor(
   query: RunSql,
   { role, schema }: Snapshot,
+  { relations }: ProfileRequest,
 ): Promise<{ readonly version: number; readonly isMade: boolean }> {
-  const [row] = await query(LOOK, [role, schema])
+  const [row] = await query(LOOK, [role, ...hiddenColumns(relations), schema])
+  const [leak] = readLeaks(row?.['leaks'])
+  if (leak !== undefined) throw new Fault('target', `The target lacks ${leak.lacks}: ${leak.remedy}`)
   return { version: Number(row?.['version']), isMade: row?.['made'] === true }
 }
 
@@ -38,7 +46,7 @@ export async function makeSnapshot(
   try {
     return await options.database.change(async (query) => {
       await query(LOCK_MAKING)
-      if ((await lookFor(query, snapshot)).isMade) return false
+      if ((await lookFor(query, snapshot, request)).isMade) return false
       await makeWithin(options, query, snapshot, rights, request)
       return true
     })
@@ -61,7 +69,30 @@ async function makeWithin(
   const hasRole = await emptySnapshot(query, snapshot)
   if (!hasRole) await query(createProfileRole(plan))
   await query(owner === undefined ? fillSnapshot(plan) : asRole(owner, fillSnapshot(plan)))
-  await tryWall(query, { role: snapshot.role, owner, scope, relations: request.relations })
+  await lookFor(query, snapshot, request)
+  await tryReaching(query, snapshot, scope, owner)
+}
+
+const UNREACHABLE = `
+SELECT 'CONNECT ON DATABASE ' || quote_ident(current_database()) AS right
+WHERE NOT has_database_privilege($1::name, current_database(), 'CONNECT')
+UNION ALL
+SELECT 'USAGE ON SCHEMA ' || quote_ident(name) FROM unnest($2::name[]) name
+WHERE NOT has_schema_privilege($1::name, name::text, 'USAGE')
+LIMIT 1`
+
+/** A GRANT by somebody who may not grant is only a warning at times. */
+async function tryReaching(
+  query: RunSql,
+  { role }: Snapshot,
+  { schemas, admin }: SnapshotScope,
+  owner: string | undefined,
+): Promise<void> {
+  const [found] = await query(UNREACHABLE, [role, schemas])
+  if (found === undefined) return
+  const right = String(found['right'])
+  const who = quoteName(owner ?? admin)
+  throw new Fault('target', `${who} may not give ${right} to others: GRANT ${right} TO ${who} WITH GRANT OPTION;`)
 }
 
 /** Who owns the masked views, when it is not the login itself. */

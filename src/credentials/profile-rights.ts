@@ -65,7 +65,7 @@ async function take(
   const rights = usableRights(profile, possible)
   const snapshot = snapshotOf(scope, rights, request)
   current.set(JSON.stringify([[...request.classes].sort(), rights]), snapshot.hash)
-  const { version, isMade } = await lookFor(database.query, snapshot)
+  const { version, isMade } = await lookFor(database.query, snapshot, request)
   if (!isMade && (await makeSnapshot(options, snapshot, rights, request))) request.made()
   return { version, memberOf: [snapshot.role], lock: lockSnapshot(snapshot, '_shared'), masked: snapshot.schema }
 }

@@ -43,17 +43,18 @@ function accessTo(
   return columns.has(oid) ? 'outside' : undefined
 }
 
-function describe(
-  relation: CatalogRelation,
-  access: ProfileRelation['access'],
-  hidden: Hidden,
-): ProfileRelation {
+function describe(relation: CatalogRelation, access: ProfileRelation['access'], hidden: Hidden): ProfileRelation {
   const own = hidden.columns.get(relation.oid)
   return {
     oid: relation.oid,
     kind: relation.kind === 'sequence' ? 'sequence' : 'table',
     access,
     filtersRows: relation.filtersRows ?? false,
-    columns: relation.columns.map(({ name, number, type }) => ({ name, number, type, hidden: own?.has(name) ?? false })),
+    columns: relation.columns.map(({ name, number, type }) => ({
+      name,
+      number,
+      type,
+      hidden: own?.has(name) ?? false,
+    })),
   }
 }
