@@ -46,9 +46,7 @@ describe('what a profile needs', () => {
   })
 
   it('leaves what belongs to an extension alone', async () => {
-    await scene.sql(
-      'CREATE TABLE of_extension (id int); ALTER EXTENSION plpgsql ADD TABLE of_extension',
-    )
+    await scene.sql('CREATE TABLE of_extension (id int); ALTER EXTENSION plpgsql ADD TABLE of_extension')
     assert.deepEqual(await remedies(), [])
     await using source = scene.open()
     const lease = await source.take()

@@ -26,6 +26,8 @@ export type WallOptions = {
   readonly profile?: Partial<Profile>
   readonly owner?: string
   readonly target?: string
+  /** How old a catalog may be; 0, unless given: read for each session. */
+  readonly maxAgeMs?: number
   readonly sensitive?: Readonly<Record<string, readonly string[]>>
 }
 
@@ -134,7 +136,7 @@ function openSource(postgres: TestPostgres, login: string, options: WallOptions)
       tls: { mode: 'disable' },
     },
     leases,
-    catalog: catalogSource({ query: database.query, sensitive, clock: systemClock, maxAgeMs: 0 }),
+    catalog: catalogSource({ query: database.query, sensitive, clock: systemClock, maxAgeMs: options.maxAgeMs ?? 0 }),
     reader,
   })
   return {

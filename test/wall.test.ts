@@ -182,16 +182,20 @@ function wall(server: Server): void {
     return (await profiles()).filter((name) => names.includes(name))
   }
 
-  it('makes one snapshot for two sessions that open at once, of two gateways', async () => {
+  it('makes one snapshot for sessions that open at once, of several gateways', async () => {
     await scene.sql('SET ROLE orders_owner; CREATE TABLE at_once (id int)')
-    await using other = scene.open()
+    await using parts = new AsyncDisposableStack()
+    const gateways = Array.from({ length: 4 }, () => parts.use(scene.open({ maxAgeMs: 60_000 })))
+    await Promise.all(gateways.map(({ target }) => target.catalog.get()))
     const before = (await profiles()).length
-    const leases = await Promise.all([source.take(), other.take(), source.take(['pii']), other.take(['pii'])])
-    assert.equal((await profiles()).length, before + 2)
+    const classes = [['pii'], ['card'], ['pii', 'card']]
+    const leases = await Promise.all(gateways.flatMap(({ take }) => classes.map((hidden) => take(hidden))))
+    assert.equal((await profiles()).length, before + classes.length)
     for (const lease of leases) assert.deepEqual(await lease.revoke(), { verified: true })
   })
 
   it('opens no session while PUBLIC can read what is hidden, be it granted before or after the snapshot', async () => {
+    await (await source.take()).revoke()
     const before = await profiles()
     await scene.sql('GRANT SELECT (email) ON customers TO PUBLIC')
     const mending = /"public"\."customers"\."email", .*: REVOKE SELECT ON "public"\."customers" FROM PUBLIC;$/
@@ -236,13 +240,13 @@ function wall(server: Server): void {
   })
 
   it('makes the catalog know a masked view before its first row', async () => {
-    await scene.sql('SET ROLE orders_owner; CREATE TABLE newest (id int)')
-    const lease = await source.take()
+    await using fresh = scene.open({ maxAgeMs: 600_000, target: 'new' })
+    const lease = await fresh.take()
     const { schema } = lease.credential.wall!
-    const catalog = await source.target.catalog.get()
-    const views = catalog.relations.filter((each) => each.schema === schema)
+    const { relations } = await fresh.target.catalog.get()
+    const views = relations.filter((each) => each.schema === schema)
     assert.equal(views.length, 4)
-    for (const { oid } of views) assert.deepEqual(source.target.catalog.classesOf(oid, 1), [])
+    for (const { oid } of views) assert.deepEqual(fresh.target.catalog.classesOf(oid, 1), [])
     await lease.revoke()
   })
 }
