@@ -186,10 +186,10 @@ function wall(server: Server): void {
     await scene.sql('SET ROLE orders_owner; CREATE TABLE at_once (id int)')
     await using parts = new AsyncDisposableStack()
     const gateways = Array.from({ length: 4 }, () => parts.use(scene.open({ maxAgeMs: 60_000 })))
-    await Promise.all(gateways.map(({ target }) => target.catalog.get()))
+    await Promise.all(gateways.map(async ({ target }) => await target.catalog.get()))
     const before = (await profiles()).length
     const classes = [['pii'], ['card'], ['pii', 'card']]
-    const leases = await Promise.all(gateways.flatMap(({ take }) => classes.map((hidden) => take(hidden))))
+    const leases = await Promise.all(gateways.flatMap((each) => classes.map((hidden) => each.take(hidden))))
     assert.equal((await profiles()).length, before + classes.length)
     for (const lease of leases) assert.deepEqual(await lease.revoke(), { verified: true })
   })
