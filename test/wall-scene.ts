@@ -18,6 +18,8 @@ export interface WallScene extends AsyncDisposable {
   readonly postgres: TestPostgres
   /** As the superuser, in the database of the target. */
   sql(text: string): Promise<readonly Readonly<Record<string, unknown>>[]>
+  /** The same on one connection, for `work`. */
+  asSuperuser<T>(work: (client: Client) => Promise<T>): Promise<T>
   /** Another gateway's view of the same target, or the same with other settings. */
   open(options?: WallOptions): WallSource
 }
@@ -85,6 +87,7 @@ export async function startWallScene({ binaries, admin }: Server): Promise<WallS
   return {
     postgres,
     sql: (text) => postgres.query(text, [], superuser),
+    asSuperuser: (work) => withClient(superuser, work),
     open: (options = {}) => openSource(postgres, login, options),
     [Symbol.asyncDispose]: () => postgres[Symbol.asyncDispose](),
   }
@@ -151,7 +154,7 @@ function openSource(postgres: TestPostgres, login: string, options: WallOptions)
         hidden,
         possible,
       }),
-    as: (granted, work) => withClient(postgres, granted, work),
+    as: ({ credential: { user, password } }, work) => withClient(postgres.url('orders', user, password.reveal()), work),
     [Symbol.asyncDispose]: async () => {
       await target[Symbol.asyncDispose]()
       await database[Symbol.asyncDispose]()
@@ -159,12 +162,8 @@ function openSource(postgres: TestPostgres, login: string, options: WallOptions)
   }
 }
 
-async function withClient<T>(
-  postgres: TestPostgres,
-  { credential: { user, password } }: Lease<RoleCredential>,
-  work: (client: Client) => Promise<T>,
-): Promise<T> {
-  const client = new Client({ connectionString: postgres.url('orders', user, password.reveal()) })
+async function withClient<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client({ connectionString: url })
   client.on('error', () => undefined)
   await client.connect()
   try {

@@ -5,6 +5,7 @@ import type { Client } from 'pg'
 import type { RoleCredential } from '../src/credentials/postgres-role.ts'
 import { Fault } from '../src/gateway/fault.ts'
 import type { Lease } from '../src/grants/lease.ts'
+import { within } from './waiting.ts'
 import { recreate, startWallScene, type Server, type WallScene, type WallSource } from './wall-scene.ts'
 
 const REFUSED = { code: '42501' }
@@ -194,6 +195,19 @@ function wall(server: Server): void {
     for (const lease of leases) assert.deepEqual(await lease.revoke(), { verified: true })
   })
 
+  it('opens sessions while another gateway sweeps', async () => {
+    await scene.sql('SET ROLE orders_owner; CREATE TABLE swept (id int)')
+    const classes = [['pii'], ['card'], ['secret'], ['pii', 'card']]
+    for (const hidden of classes) await (await source.take(hidden)).revoke()
+    await using sweeper = scene.open()
+    const [swept, ...leases] = await Promise.all([sweeper.leases.sweep(), ...classes.map((each) => source.take(each))])
+    assert.ok(swept.every(({ revocation }) => revocation.verified))
+    for (const lease of leases) {
+      await source.as(lease, (client) => client.query('SELECT id FROM swept'))
+      assert.deepEqual(await lease.revoke(), { verified: true })
+    }
+  })
+
   it('opens no session while PUBLIC can read what is hidden, be it granted before or after the snapshot', async () => {
     await (await source.take()).revoke()
     const before = await profiles()
@@ -225,6 +239,23 @@ function wall(server: Server): void {
     await session(async (client, again) => {
       assert.equal(again.credential.wall!.schema, schema)
       assert.equal((await client.query(`SELECT FROM ${await viewOf(again, 'customers')}`)).rowCount, 2)
+    })
+  })
+
+  it('makes it again when it is dropped between the look and the session', async () => {
+    const kept = await source.take()
+    const hash = kept.credential.wall!.schema.slice('sp_masked_'.length)
+    await kept.revoke()
+    const role = `sp_1a2b3c4d_profile_${hash}`
+    await scene.asSuperuser(async (sweeper) => {
+      await sweeper.query(`BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('sallyport ${hash}', 0))`)
+      const taking = source.take()
+      const waiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+      await within('a session waits for the sweep', async () => (await scene.sql(waiting)).length > 0, 4_000)
+      await sweeper.query(`DROP OWNED BY ${role}; DROP SCHEMA sp_masked_${hash} CASCADE; DROP ROLE ${role}; COMMIT`)
+      const lease = await taking
+      await source.as(lease, (client) => client.query('SELECT id FROM customers'))
+      assert.deepEqual(await lease.revoke(), { verified: true })
     })
   })
 

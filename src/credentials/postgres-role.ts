@@ -99,8 +99,15 @@ async function take(
   state.held.add(role)
   try {
     const verifier = await scramVerifier(password)
-    const { masked, ...rights } = await state.rights.take(request)
-    await database.query(createRole({ role, verifier, installation, request, ...rights }))
+    const make = async (): Promise<string | undefined> => {
+      const { masked, ...rights } = await state.rights.take(request)
+      await database.query(createRole({ role, verifier, installation, request, ...rights }))
+      return masked
+    }
+    const masked = await make().catch((error: unknown) => {
+      if (isGone(error)) return make()
+      throw error
+    })
     return leaseOf(role, new Secret(password), masked, revoke)
   } catch (cause) {
     state.held.delete(role)
@@ -109,6 +116,11 @@ async function take(
     state.owed.add(role)
     throw new Fault('lease', `No role could be made at target ${options.target}.`, cause)
   }
+}
+
+/** undefined_object: the sweep of another gateway may have dropped the snapshot before this role was its member. */
+function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '42704'
 }
 
 function leaseOf(

@@ -51,7 +51,7 @@ export function profileRights(options: ProfileRightsOptions): RightsSource {
   const current = new Map<string, string>()
   return {
     take: (request) => take(options, current, request),
-    sweep: () => sweepSnapshots(database, scope, new Set(current.values())),
+    sweep: () => sweepSnapshots(database, scope, (hash) => [...current.values()].includes(hash)),
   }
 }
 

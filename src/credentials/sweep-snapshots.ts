@@ -18,16 +18,15 @@ const MEMBERS = `
 SELECT FROM pg_auth_members m JOIN pg_roles p ON p.oid = m.roleid JOIN pg_roles u ON u.oid = m.member
 WHERE p.rolname = $1 AND u.rolname <> current_user AND NOT m.admin_option LIMIT 1`
 
-/** Drops the snapshots of this target that no session's role is a member of, but for those to `keep`. */
+/** Drops the snapshots of this target that no session's role is a member of, but for those that are current. */
 export async function sweepSnapshots(
   database: Database,
   scope: SnapshotScope,
-  keep: ReadonlySet<string>,
+  isCurrent: (hash: string) => boolean,
 ): Promise<readonly { readonly name: string; readonly revocation: Revocation }[]> {
   const swept = []
   for (const snapshot of await snapshotsOf(database.query, scope)) {
-    if (keep.has(snapshot.hash)) continue
-    const revocation = await dropUnused(database, snapshot)
+    const revocation = await dropUnused(database, snapshot, isCurrent)
     if (revocation !== undefined) swept.push({ name: snapshot.role, revocation })
   }
   return swept
@@ -53,13 +52,18 @@ async function snapshotsOf(query: RunSql, scope: SnapshotScope): Promise<readonl
 }
 
 /** Undefined when it is in use. */
-async function dropUnused(database: Database, snapshot: Snapshot): Promise<Revocation | undefined> {
+async function dropUnused(
+  database: Database,
+  snapshot: Snapshot,
+  isCurrent: (hash: string) => boolean,
+): Promise<Revocation | undefined> {
+  if (isCurrent(snapshot.hash)) return undefined
   try {
     return await database.change(async (query) => {
       await query(LOCK_MAKING)
       await query(lockSnapshot(snapshot, ''))
       const members = await query(MEMBERS, [snapshot.role])
-      if (members.length > 0) return undefined
+      if (members.length > 0 || isCurrent(snapshot.hash)) return undefined
       if (await emptySnapshot(query, snapshot)) await query(`DROP ROLE ${quoteName(snapshot.role)}`)
       return { verified: true }
     })
