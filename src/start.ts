@@ -214,6 +214,7 @@ function openCore(ruling: Ruling, { store, recorder }: State, clock: Clock, url:
     approvals,
     grants: createGrants({ store, clock }),
     authenticate: (token) => ruling.inForce.authenticate(token),
+    issuers: () => ruling.inForce.config.identity.map(({ name, oidc }) => ({ provider: name, url: oidc.issuer })),
     strangers: allowance(STRANGERS_PER_SECOND, clock),
     turns: takeTurns(),
     live: new Map(),

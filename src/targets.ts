@@ -13,6 +13,8 @@ import type { LeaseSource } from './grants/lease.ts'
 import { httpConfig } from './protocols/http/config.ts'
 import { httpTarget, type HttpTarget } from './protocols/http/http-target.ts'
 import { catalogSource } from './protocols/postgres/catalog.ts'
+import { followViews } from './protocols/postgres/view-lineage.ts'
+import type { Catalog } from './sql/catalog.ts'
 import { postgresConfig, type PostgresConfig } from './protocols/postgres/config.ts'
 import { placeholderText } from './protocols/postgres/placeholders.ts'
 import { postgresTarget, type PostgresTarget } from './protocols/postgres/postgres-target.ts'
@@ -81,7 +83,9 @@ function openHttp({ name, settings }: Settings<'http'>, parts: TargetParts): Ope
 
 function openPostgres({ name, settings }: Settings<'postgres'>, reader: SqlReader, parts: TargetParts): Opened {
   const database = openDatabase({ url: settings.url, login: loginOf(settings), tls: tlsOf(settings) })
-  const catalog = catalogSource({ query: database.query, sensitive: settings.sensitive, clock: parts.clock })
+  const { sensitive } = settings
+  const follow = (read: Catalog): Promise<Catalog> => followViews(read, Object.keys(sensitive), reader, name)
+  const catalog = catalogSource({ query: database.query, sensitive, follow, clock: parts.clock })
   const made = postgresTarget({ name, config: settings, leases: leasesOf(name, settings, parts), catalog, reader })
   const leases = trackLeases(made.leases, { ...parts, target: name })
   const target = { ...made, leases }

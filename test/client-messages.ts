@@ -29,3 +29,9 @@ export function bind({ portal = '', statement = '', values = [], formats = [] }:
 /** Parse, Bind and Execute of one text, all unnamed. */
 export const run = (text: string, values: readonly (string | null)[] = []): Buffer =>
   join(parse(text), bind({ values }), execute())
+
+/** A FunctionCall with its arguments in binary; numbers are of 4 bytes. */
+export function functionCall(routine: number, ...args: readonly (number | Buffer | null)[]): Buffer {
+  const values = args.map((arg) => val(typeof arg === 'number' ? u32(arg) : arg))
+  return frame('F', u32(routine), u16(1), u16(1), u16(args.length), ...values, u16(1))
+}

@@ -160,6 +160,8 @@ export function show(messages: readonly Message[]): readonly string[] {
         return `D ${cells(body).join('|')}`
       case 'T':
         return `T ${columns(body).join(',')}`
+      case 'V':
+        return `V ${body.readInt32BE(0) < 0 ? 'NULL' : body.toString('hex', 4)}`
       case 'E':
       case 'N':
         return `${type} ${fields(body).get('C')} ${fields(body).get('M')}`

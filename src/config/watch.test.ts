@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { systemClock } from '../gateway/clock.ts'
+import { systemClock, type Clock } from '../gateway/clock.ts'
 import { fingerprint } from './sources.ts'
 import { watchFiles, type WatchOptions } from './watch.ts'
 
@@ -32,6 +33,14 @@ describe('files that are watched', () => {
     return { path, next: () => told.promise, [Symbol.asyncDispose]: () => watch[Symbol.asyncDispose]() }
   }
   const NEVER_MS = 3_600_000
+  /** `asleep` is called when only the file system can make it look again. */
+  const clockThatTells = (asleep: () => void): Clock => ({
+    ...systemClock,
+    sleep: (ms, signal) => {
+      if (ms === NEVER_MS && !signal?.aborted) asleep()
+      return systemClock.sleep(ms, signal)
+    },
+  })
 
   it('are read anew when the file system says that something happened', async () => {
     await using files = await watching(directory, { everyMs: NEVER_MS })
@@ -61,6 +70,36 @@ describe('files that are watched', () => {
     await told
     told = files.next()
     await writeFile(files.path, 'two')
+    await told
+  })
+
+  it('are looked at once more when their directory is watched: what happened just before nobody tells', async () => {
+    const place = join(directory, 'late')
+    await mkdir(place)
+    const missed = Promise.withResolvers<string>()
+    let looks = 0
+    const directories = (): readonly string[] => {
+      if (looks++ === 0) writeFileSync(join(place, 'a'), 'after the last look')
+      return [place]
+    }
+    const clock = clockThatTells(() => missed.resolve('missed'))
+    await using files = await watching(place, { everyMs: NEVER_MS, directories, clock })
+    assert.equal(await Promise.race([missed.promise, files.next().then(() => 'told')]), 'told')
+  })
+
+  it('are followed into a directory that was made anew, whatever its inode', async () => {
+    const place = join(directory, 'again')
+    await mkdir(place)
+    let asleep = Promise.withResolvers<void>()
+    const clock = clockThatTells(() => asleep.resolve())
+    await using files = await watching(place, { everyMs: NEVER_MS, directories: () => [directory, place], clock })
+    await asleep.promise
+    asleep = Promise.withResolvers()
+    rmSync(place, { recursive: true })
+    mkdirSync(place)
+    await asleep.promise
+    const told = files.next()
+    await writeFile(files.path, 'new')
     await told
   })
 

@@ -58,14 +58,14 @@ async function quiet(nudges: Nudges, clock: Clock, stop: AbortSignal): Promise<v
 
 /** What the file system says of directories. */
 type Nudges = {
-  /** From now on of these. */
+  /** From now on of these. One that was not among them counts as a thing that has just happened. */
   readonly follow: (directories: readonly string[]) => void
   /** Aborts with the next thing that happens, or has been since something happened that nobody was told of yet. */
   readonly next: () => AbortSignal
 }
 
 function directoryWatch({ warn }: WatchOptions): Nudges {
-  const watchers = new Map<string, { readonly watcher: FSWatcher; readonly inode: number }>()
+  const watchers = new Map<string, { readonly watcher: FSWatcher; readonly which: string }>()
   let waiting = new AbortController()
   let told = false
   const drop = (directory: string): void => {
@@ -80,17 +80,19 @@ function directoryWatch({ warn }: WatchOptions): Nudges {
   }
   const add = (directory: string): void => {
     try {
+      const which = whichIs(directory) // before it is watched: one that takes its place between the two is another
       const watcher = watch(directory, { persistent: false }, () => waiting.abort())
       watcher.on('error', (error) => failed(directory, error))
-      watchers.set(directory, { watcher, inode: inodeOf(directory) })
+      watchers.set(directory, { watcher, which })
+      waiting.abort() // nobody tells what happened since the last look and before this
     } catch (error) {
       failed(directory, error)
     }
   }
   return {
     follow: (directories) => {
-      for (const [directory, { inode }] of watchers) {
-        if (!directories.includes(directory) || inodeOf(directory) !== inode) drop(directory)
+      for (const [directory, { which }] of watchers) {
+        if (!directories.includes(directory) || whichIs(directory) !== which) drop(directory)
       }
       for (const directory of directories) if (!watchers.has(directory)) add(directory)
     },
@@ -102,7 +104,8 @@ function directoryWatch({ warn }: WatchOptions): Nudges {
   }
 }
 
-/** Another directory may have been put in its place. */
-function inodeOf(directory: string): number {
-  return statSync(directory, { throwIfNoEntry: false })?.ino ?? 0
+/** Another directory may have been put in its place; one that is made anew can get the inode of the one before. */
+function whichIs(directory: string): string {
+  const stats = statSync(directory, { throwIfNoEntry: false, bigint: true })
+  return `${stats?.dev} ${stats?.ino} ${stats?.birthtimeNs}`
 }

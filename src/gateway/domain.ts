@@ -98,6 +98,8 @@ export type Operation = {
   readonly digest: Digest
   readonly effect: Effect
   readonly inTransaction: boolean
+  /** Facts that were found out at the target because a policy reads them; those of its touches have them too. */
+  readonly measured?: Facts['own']
   /** What the protocol could not read, or what no rule may allow: refused before policy is asked. */
   readonly objection?: Refusal
 }

@@ -68,6 +68,11 @@ export interface Exchange {
   pause(session: Permit): Promise<Pause>
   /** Measured at the target for the approver, while the target is idle; `permitted` before anything is sent for it. */
   preview(permitted: () => Promise<Permit>): Promise<Preview>
+  /**
+   * The operation with the facts that only the target can tell (`rows_estimate`), as far as it can tell them now; `permitted`
+   * before anything is sent for it. `gone`: something before it failed, it will not run at all.
+   */
+  measure(session: Permit, permitted: () => Promise<Permit>): Promise<Operation | 'gone'>
   /** Tells the client that its operation waits. Nothing before it is unanswered. */
   notify(waiting: Waiting): void
   /** To the target; does not wait. */

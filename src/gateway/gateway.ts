@@ -18,6 +18,9 @@ import { refuse, unrecordable } from './refusals.ts'
 import { Session } from './session.ts'
 import { identityId } from './identity.ts'
 
+/** An OpenID Connect issuer, under the name of its provider. */
+export type Issuer = { readonly provider: string; readonly url: string }
+
 /** What every session stands on. One of each in a process; `policy` changes on reload. */
 export type Core = {
   readonly clock: Clock
@@ -26,6 +29,8 @@ export type Core = {
   readonly approvals: Approvals
   readonly grants: Grants
   readonly authenticate: Authenticate
+  /** Where clients without a token may get one, in the config's order. */
+  readonly issuers: () => readonly Issuer[]
   /** How people reach this gateway, for links in refusals. */
   readonly url: string
   /** May one more connection without an identity be recorded? Bounded, so that strangers cannot fill the log. */

@@ -21,9 +21,14 @@ const NOTICE_EVERY_MS = 15_000
 /** Objections first: what cannot be read, or what no rule may allow, never reaches policy. */
 export function decide(session: Session, operation: Operation): Decision {
   const policy = session.core.policy()
-  const objection = operation.objection ?? unknownAction(operation) ?? expired(session)
+  const objection = objectionTo(session, operation)
   if (objection) return { verdict: 'deny', rules: [], policy: policy.hash, refusal: objection }
   return policy.decide(session.opening.identity, operation)
+}
+
+/** Why no policy is asked about it. */
+export function objectionTo(session: Session, operation: Operation): Refusal | undefined {
+  return operation.objection ?? unknownAction(operation) ?? expired(session)
 }
 
 function unknownAction(operation: Operation): Refusal | undefined {
@@ -68,8 +73,8 @@ export async function holdOperation(
   return { ...hold, refusal: settled.state === 'pending' ? ticket : uncovered(settled) }
 }
 
-/** What the target is asked for the approver's card holds the operation's text: it is recorded before, like the operation. */
-async function permitPreview(session: Session, { id, text, parameters }: Operation): Promise<Permit> {
+/** What the target is asked about an operation before it is sent holds its text: it is recorded before, like the operation. */
+export async function permitPreview(session: Session, { id, text, parameters }: Operation): Promise<Permit> {
   const entry = { type: 'preview', ...session.place(), operation: id, text, parameters } as const
   return permitFrom(await session.core.recorder.append(entry, 'written'))
 }

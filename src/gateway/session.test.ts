@@ -12,7 +12,12 @@ import { refuse } from './refusals.ts'
 import { Session, type Opening } from './session.ts'
 import type { Source } from './source.ts'
 
-type Appended = { readonly type: string; readonly operation?: string; readonly outcome?: Outcome }
+type Appended = {
+  readonly type: string
+  readonly operation?: string
+  readonly size?: number
+  readonly outcome?: Outcome
+}
 
 function openSession(append: (entry: Appended, how: string) => Promise<unknown> = async () => ({ seq: 1 })): Session {
   const core = {
@@ -121,9 +126,35 @@ describe('a session that is stopped with more sent than its answers can queue', 
   })
 })
 
+describe('an answer for which the log has no room', () => {
+  it('ends the session, gets to nobody, and how its operation and those behind it ended is recorded all the same', async () => {
+    const recorded: unknown[] = []
+    await using session = openSession(async ({ type, size, outcome }) => {
+      if (type === 'answer' && size !== 0) throw new Fault('unrecordable', 'no room')
+      if (type === 'answer') recorded.push(outcome)
+      return { seq: 1 }
+    })
+    const done: Part = { mask: () => Buffer.from('row'), bookkeeping: false, outcome: { status: 'done', rows: 1 } }
+    const parts = [done]
+    const answers = [{ next: () => parts.shift() }, endingWith(session.stopped)]
+    const exchange = (answer: Source<Part>): Exchange => ({
+      ...UNUSED,
+      send: () => undefined,
+      reply: ({ bytes }) => assert.equal(bytes.length, 0),
+      answer: () => answer,
+    })
+    const exchanges = answers.map(exchange)
+    await session.run({ next: () => exchanges.shift() })
+    await session[Symbol.asyncDispose]()
+    assert.equal((session.stopped.reason as Refusal).code, 'unrecordable')
+    assert.deepEqual(recorded, [{ status: 'done', rows: 1 }, { status: 'unknown' }])
+  })
+})
+
 const UNUSED = {
   pause: async () => 'idle' as const,
   preview: () => assert.fail('nothing is held'),
+  measure: () => assert.fail('nothing is measured'),
   notify: () => undefined,
   fail: () => undefined,
   reply: () => undefined,

@@ -7,7 +7,8 @@ import type { Address, GrantId, Identity, Operation, Refusal, SessionId } from '
 import { maskPart, type Exchange, type Input, type Masked, type Part } from './exchange.ts'
 import { Fault } from './fault.ts'
 import type { Core } from './gateway.ts'
-import { decide, holdOperation, type Released } from './hold.ts'
+import { holdOperation, type Released } from './hold.ts'
+import { judge } from './judge.ts'
 import { permitFrom, type Permit } from './permit.ts'
 import { Queue } from './queue.ts'
 import { grantEnded, refuse, unrecordable } from './refusals.ts'
@@ -132,12 +133,12 @@ export class Session implements AsyncDisposable {
 
   /** Decide, hold, record, send. Undefined when it was sent; else why not. */
   async #pass(exchange: Exchange): Promise<Refusal | undefined> {
-    const { operation } = exchange
-    if (operation === undefined) {
+    if (exchange.operation === undefined) {
       exchange.send(this.permit)
       return undefined
     }
-    const decision = decide(this, operation)
+    const judged = judge(this, exchange, exchange.operation)
+    const { operation, decision } = judged instanceof Promise ? await judged : judged
     if (decision.verdict === 'hold' && operation.stage === 'execute') {
       const released = await holdOperation(this, exchange, operation, decision)
       if ('refusal' in released) return this.#refuse(exchange, operation, released)
@@ -201,8 +202,21 @@ export class Session implements AsyncDisposable {
   /** Mask, record, reply: the client never has what the log has not. */
   async #reply(exchange: Exchange, part: Part): Promise<void> {
     const answer = maskPart(part, this.opening.masker)
-    if (!part.bookkeeping || part.outcome) await this.record(this.#answerEntry(exchange, part, answer))
+    if (!part.bookkeeping || part.outcome) await this.#keep(exchange, part, answer)
     if (!this.stopped.aborted) await exchange.reply(answer)
+  }
+
+  /** An answer that cannot be recorded ends the session; how its operation ended may be all that there is room for. */
+  async #keep(exchange: Exchange, part: Part, answer: Masked): Promise<void> {
+    try {
+      await this.record(this.#answerEntry(exchange, part, answer))
+    } catch (error) {
+      if (!(error instanceof Fault) || error.code !== 'unrecordable') throw error
+      this.stop(unrecordable())
+      const operation = exchange.operation?.id
+      const { outcome } = part
+      if (outcome) await this.record({ type: 'answer', ...this.place(), operation, size: 0, bytes: '', outcome })
+    }
   }
 
   #answerEntry(exchange: Exchange, part: Part, { bytes }: Masked): Entry {

@@ -1,4 +1,5 @@
 import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs'
+import { namedBy } from './scope.ts'
 
 /** What a rule's annotations say, read. */
 export type Terms = {
@@ -108,14 +109,6 @@ const ANNOTATIONS: ReadonlyMap<string, Annotation> = new Map([
 /** In the language, but the gateway does not obey them yet: ignoring one would permit too much. */
 const NOT_BUILT: ReadonlySet<string> = new Set(['budget', 'reusable'])
 
-/** The actions that a policy's scope names; empty when it is open. */
-export function namedActions(policy: PolicyJson): ReadonlySet<string> {
-  const scope = policy.action
-  if (scope.op === 'All') return new Set()
-  const named = 'entities' in scope ? scope.entities : 'entity' in scope ? [scope.entity] : []
-  return new Set(named.map((uid) => ('__entity' in uid ? uid.__entity.id : uid.id)))
-}
-
 function readOne(name: string, value: string | null, place: Place): { terms?: Terms; wrong?: string } {
   if (NOT_BUILT.has(name)) return { wrong: `@${name} is not built yet` }
   const annotation = ANNOTATIONS.get(name)
@@ -131,7 +124,7 @@ export function readAnnotations(policy: PolicyJson): { terms: Terms; complaints:
   const given = Object.entries(policy.annotations ?? {}) as [string, string | null][]
   const place = {
     effect: policy.effect,
-    actions: namedActions(policy),
+    actions: new Set(namedBy(policy.action)),
     held: given.some(([name]) => name === 'hold'),
   }
   const complaints: Complaint[] = []

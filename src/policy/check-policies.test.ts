@@ -89,13 +89,18 @@ const CASES: readonly (readonly [string, string, readonly string[]])[] = [
   ],
   [
     'a fact that is not built',
-    '@id("a") forbid (principal, action in Action::"write", resource)\nwhen { context.rows_estimate > 10 };',
-    ['2:8: context.rows_estimate is not built yet'],
+    '@id("a") forbid (principal, action == Action::"connect", resource)\nwhen { context.role_actions.contains("write") };',
+    ['2:8: context.role_actions is not built yet'],
   ],
   [
     'a fact that is not built behind has',
-    '@id("a") forbid (principal, action in Action::"write", resource)\nwhen { context has rows_estimate && context.rows_estimate > 10 };',
-    ['1:1: policy is impossible', '2:16: no request has rows_estimate'],
+    '@id("a") forbid (principal, action == Action::"connect", resource)\nwhen { context has role_actions };',
+    ['1:1: policy is impossible', '2:16: no request has role_actions'],
+  ],
+  [
+    'an optional fact that is read without has',
+    '@id("a") forbid (principal, action in Action::"write", resource)\nwhen { context.rows_estimate > 10 };',
+    ['2:8: not every request has rows_estimate: write context has rows_estimate && '],
   ],
   [
     'an argument tested as an attribute',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Decision, Identity, Operation, Resource } from '../gateway/domain.ts'
 import type { Policy } from './policy.ts'
-import { bot, identity, operation, policyOf, table, target, touch } from './policy-scene.ts'
+import { bot, facts, identity, operation, policyOf, table, target, touch } from './policy-scene.ts'
 
 const READ = '@id("read") permit (principal, action in Action::"read", resource in Target::"orders");'
 const WRITE = '@id("write") permit (principal, action in Action::"write", resource in Target::"orders");'
@@ -85,7 +85,8 @@ describe('decide', () => {
     const on = (condition: string, asked: Operation): string =>
       decided(`@id("r") permit (principal, action in Action::"session", resource) when { ${condition} };`, asked)[0]
     const args = { '/name': 'timezone' }
-    const own = { has_where: false, functions: ['now'], predicates: ['range'] }
+    const functions = { functions: ['now', 'random'], volatile_functions: ['random'] }
+    const own = { has_where: false, ...functions, predicates: ['range'] }
     const set = operation(touch('sql.set', target('orders'), { args, own, unbounded: true }))
     for (const condition of [
       'context.unbounded',
@@ -93,6 +94,7 @@ describe('decide', () => {
       '!context.delegated',
       '!context.has_where',
       'context.functions.contains("now")',
+      'context.volatile_functions == ["random"]',
       'context.predicates == ["range"]',
       'context.args.hasTag("/name") && context.args.getTag("/name") == "timezone"',
     ]) {
@@ -183,7 +185,7 @@ describe('a refusal by a rule', () => {
   it('names action, resource, extent and rule, and the remedy of the rule', () => {
     const text =
       '@id("no-unbounded-writes") @remedy("Add a WHERE clause.") forbid (principal, action in Action::"write", resource) when { context.unbounded };'
-    const own = { has_where: false, functions: [], predicates: [] }
+    const own = { has_where: false, functions: [], volatile_functions: [], predicates: [] }
     assert.deepEqual(words(text, operation(touch('sql.delete', USERS, { unbounded: true, own }))), {
       message: 'DELETE on orders/public.users without WHERE is not allowed (rule no-unbounded-writes).',
       rule: 'no-unbounded-writes',
@@ -247,7 +249,7 @@ describe('what cannot be decided is denied', () => {
   })
 
   it('denies an action, a fact or a resource that the schema does not have', () => {
-    const own = { has_where: true, functions: [], predicates: [] }
+    const own = { has_where: true, functions: [], volatile_functions: [], predicates: [] }
     for (const strange of [
       touch('sql.selekt', USERS),
       touch('unmask', USERS),
@@ -381,7 +383,7 @@ describe('the memory of decisions', () => {
       [bot, operation(touch('sql.select', 'orders/private.users'))],
       [bot, operation(touch('sql.select', USERS, { unbounded: true }))],
       [bot, operation(touch('sql.select', USERS, { args: { '/x': '' } }))],
-      [bot, operation(touch('sql.select', USERS, { own: { has_where: false, functions: [], predicates: [] } }))],
+      [bot, operation(touch('sql.select', USERS, { own: { ...facts().own, has_where: false } }))],
     ]
     for (const [who, asked] of changes) {
       assert.deepEqual(outcome(policy.decide(bot, select)), ['allow', 'all'])

@@ -3,10 +3,13 @@ import { boundedCache } from './bounded-cache.ts'
 import type { BoundedCache } from './bounded-cache.ts'
 import type { Cedar, CedarRequest, PolicySlice } from './cedar.ts'
 import type { ConnectDecision, Policy } from './policy.ts'
+import { possibleActions } from './possible-actions.ts'
 import { connectRequest, targetName, touchRequest, unmaskRequest } from './request.ts'
 import type { Circumstances } from './request.ts'
 import { slicesFor } from './slices.ts'
 import type { PolicyTarget, TargetSlices } from './slices.ts'
+import { undecided } from './undecided.ts'
+import type { Rule } from './rule.ts'
 import { all, broken, deny, grant, leaseOf, ruleNames, verdictOf } from './verdict.ts'
 import type { RuleBook, Verdict } from './verdict.ts'
 import { notUnderstood } from './words.ts'
@@ -25,6 +28,8 @@ type Desk = {
   readonly cedar: Cedar
   readonly remembered: BoundedCache<Verdict>
   readonly permitted: Permitted
+  /** By target and principals. */
+  readonly possible: BoundedCache<ReadonlySet<string>>
 }
 
 /** The identity and everybody it acts for: each of them is asked. */
@@ -121,6 +126,29 @@ function unmasked(desk: Desk, identity: Identity, resource: Resource, classes: r
   return named.filter((dataClass) => asked.every((one) => maySee(desk, one, known, dataClass)))
 }
 
+/** The names of `undecided` rules. */
+function stillOpen(desk: Desk, operation: Operation, decision: Decision): readonly string[] {
+  const asking = targetOf(desk, operation.touches[0].resource)?.slices.asking ?? NO_RULES
+  return asking.length === 0 ? NO_NAMES : ruleNames(undecided(asking, operation, decision))
+}
+
+const NO_RULES: readonly Rule[] = []
+const NO_NAMES: readonly string[] = []
+
+/** As `possibleActions`, once for each target and everybody who asks there. */
+function recallPossible(desk: Desk, identity: Identity, resource: Resource): ReadonlySet<string> {
+  const asked = principals(identity)
+  const known = targetOf(desk, resource)
+  if (!known) return new Set()
+  const who = asked.map(({ kind, provider, subject, groups }) => [kind, provider, subject, groups])
+  const key = JSON.stringify([known.target.name, who])
+  const before = desk.possible.get(key)
+  if (before) return before
+  const found = possibleActions([...desk.book.rules.values()], asked, known.target)
+  desk.possible.set(key, found)
+  return found
+}
+
 /** The policy of a rule book over the targets known when it was loaded; any other target is denied. */
 export function decider(book: RuleBook, targets: readonly PolicyTarget[], cedar: Cedar): Policy {
   const rules = [...book.rules.values()]
@@ -132,12 +160,15 @@ export function decider(book: RuleBook, targets: readonly PolicyTarget[], cedar:
     cedar,
     remembered: boundedCache<Verdict>(REMEMBERED, LONGEST_QUESTION),
     permitted,
+    possible: boundedCache<ReadonlySet<string>>(REMEMBERED, LONGEST_QUESTION),
   }
   // Room for these sets and for those they replace while sessions still use them.
   cedar.reserve(registered.size * 6)
   return {
     hash: book.hash,
     decide: (identity, operation) => decide(desk, identity, operation),
+    undecided: (operation, decision) => stillOpen(desk, operation, decision),
+    possibleActions: (identity, target) => recallPossible(desk, identity, target),
     connect: (identity, target) => connect(desk, identity, target),
     unmasked: (identity, target, classes) => unmasked(desk, identity, target, classes),
   }

@@ -53,7 +53,12 @@ export function table(id: string): Resource {
 }
 
 export function facts(more: Partial<Facts> = {}): Facts {
-  return { unbounded: false, args: {}, own: { has_where: true, functions: [], predicates: [] }, ...more }
+  return {
+    unbounded: false,
+    args: {},
+    own: { has_where: true, functions: [], volatile_functions: [], predicates: [] },
+    ...more,
+  }
 }
 
 export function touch(action: string, resource: Resource | string, more: Partial<Facts> = {}): Touch {

@@ -69,7 +69,7 @@ describe('the policies to start from', () => {
   })
 
   it('forbid unbounded writes, with a remedy', () => {
-    const own = { has_where: false, functions: [], predicates: [] }
+    const own = { has_where: false, functions: [], volatile_functions: [], predicates: [] }
     const decision = policy.decide(bot, operation(touch('sql.delete', users, { unbounded: true, own })))
     assert.ok(decision.verdict === 'deny')
     const { message, rule, remedy } = decision.refusal

@@ -2,12 +2,13 @@ import { policyToJson, validate } from '@cedar-policy/cedar-wasm/nodejs'
 import type { DetailedError, PolicyJson, ValidationError } from '@cedar-policy/cedar-wasm/nodejs'
 import { Fault } from '../gateway/fault.ts'
 import { absentFacts } from './absent-facts.ts'
-import { namedActions, readAnnotations } from './annotations.ts'
+import { readAnnotations } from './annotations.ts'
 import { beyondLimits } from './policy-limits.ts'
 import { offsetIn, problemAt } from './problem.ts'
 import type { PolicyFile, PolicyProblem } from './problem.ts'
 import type { Rule } from './rule.ts'
-import { contextFacts } from './schema.ts'
+import { actionsIn, contextFacts } from './schema.ts'
+import { coveredActions, namedBy, scopeOf, type Actions } from './scope.ts'
 import { splitPolicies } from './split-policies.ts'
 import type { PolicyText } from './split-policies.ts'
 
@@ -21,8 +22,11 @@ export type Findings = {
   readonly warnings: readonly PolicyProblem[]
 }
 
+/** Facts that the gateway finds out only for policies that read them. */
+const OPTIONAL_FACTS = ['rows_estimate']
+
 /** Facts of the language that no request carries yet. */
-const NOT_BUILT = /attribute `(rows_estimate|role_actions)`/
+const NOT_BUILT = /attribute `(role_actions)`/
 
 /** A policy that can never apply is a mistake in its scope or its condition; a forbid of that kind protects nothing. */
 const NEVER_APPLIES = /policy is impossible|unable to find an applicable action/
@@ -33,6 +37,8 @@ function wording(error: DetailedError): string {
     .replace(/^failed to parse policy from string: /, '')
   const missing = NOT_BUILT.exec(message)
   if (missing) return `context.${missing[1]} is not built yet`
+  const optional = OPTIONAL_FACTS.find((fact) => message.includes(`attribute \`${fact}\``))
+  if (optional) return `not every request has ${optional}: write context has ${optional} && … before it`
   if (message.startsWith('expected a static policy'))
     return 'templates are not supported: write the principal or resource'
   return error.help ? `${message} (${error.help})` : message
@@ -71,14 +77,29 @@ function sortOut(
 }
 
 /** The policy as a rule, when its annotations say all that a rule needs. */
-function readRule({ file, place, json }: Parsed): { rule?: Rule; problems: readonly PolicyProblem[] } {
+function readRule(
+  { file, place, json }: Parsed,
+  actions: Actions,
+): { rule?: Rule; problems: readonly PolicyProblem[] } {
   const { terms, complaints } = readAnnotations(json)
   const problems = complaints.map(({ annotation, text }) =>
     problemAt(file, place.annotations.get(annotation ?? '') ?? place.offset, text),
   )
   if (terms.id === undefined) return { problems }
-  const { effect, resource } = json
-  return { rule: { id: terms.id, effect, text: place.text, actions: namedActions(json), resource, terms }, problems }
+  const { effect, action, principal, resource, conditions } = json
+  const rule: Rule = {
+    id: terms.id,
+    effect,
+    text: place.text,
+    actions: new Set(namedBy(action)),
+    covered: coveredActions(json, actions),
+    principal: scopeOf(principal),
+    resource: scopeOf(resource),
+    conditional: conditions.length > 0,
+    asks: new Set(OPTIONAL_FACTS.filter((fact) => JSON.stringify(conditions).includes(`"${fact}"`))),
+    terms,
+  }
+  return { rule, problems }
 }
 
 function checkAbsentFacts(parsed: Parsed, facts: ReadonlySet<string>): readonly PolicyProblem[] {
@@ -116,10 +137,11 @@ export function readRules(files: readonly PolicyFile[], schema: string): Finding
   const attempts = files.flatMap((file) => splitPolicies(file.source).map((place) => parsePolicy(file, place)))
   const parsed = attempts.flatMap((attempt) => attempt.parsed ?? [])
   const facts = contextFacts(schema)
+  const actions = actionsIn(schema)
   const validation = validateAll(parsed, schema)
   const checked = parsed.map((one, index) => ({
     parsed: one,
-    ...readRule(one),
+    ...readRule(one, actions),
     ...sortOut(
       one,
       validation.flatMap(({ policyId, error }) => (policyId === String(index) ? error : [])),

@@ -1,4 +1,3 @@
-import type { EntityUidJson, TypeAndId } from '@cedar-policy/cedar-wasm/nodejs'
 import { sliceOf } from './cedar.ts'
 import type { PolicySlice } from './cedar.ts'
 import type { Rule } from './rule.ts'
@@ -11,6 +10,8 @@ export type TargetSlices = {
   readonly operations: PolicySlice
   readonly connect: PolicySlice
   readonly unmask: PolicySlice
+  /** The rules that read optional facts. */
+  readonly asking: readonly Rule[]
 }
 
 /** `Label` ids of a target: `env=prod`. */
@@ -18,16 +19,9 @@ export function labelIds(target: PolicyTarget): readonly string[] {
   return Object.entries(target.labels).map(([name, value]) => `${name}=${value}`)
 }
 
-function scopeEntity({ resource }: Rule): TypeAndId | undefined {
-  const constraint = resource.op === 'is' ? resource.in : resource
-  if (!constraint || !('entity' in constraint)) return undefined
-  const uid: EntityUidJson = constraint.entity
-  return '__entity' in uid ? uid.__entity : uid
-}
-
 /** Whether a rule's resource scope can hold for anything of this target. What is not known to be elsewhere, can. */
 export function concerns(rule: Rule, target: PolicyTarget): boolean {
-  const scope = scopeEntity(rule)
+  const scope = rule.resource.entity
   switch (scope?.type) {
     case 'Target':
     case 'Schema':
@@ -44,8 +38,8 @@ export function concerns(rule: Rule, target: PolicyTarget): boolean {
 }
 
 /** A permit counts for `connect` and `unmask` only if its scope names that action. */
-function countsFor(action: 'connect' | 'unmask', rule: Rule): boolean {
-  return rule.effect === 'forbid' || rule.actions.has(action)
+export function countsFor(action: string, rule: Rule): boolean {
+  return rule.effect === 'forbid' || rule.actions.has(action) || !['connect', 'unmask'].includes(action)
 }
 
 /** The policies that can apply to a target. */
@@ -55,5 +49,6 @@ export function slicesFor(target: PolicyTarget, rules: readonly Rule[]): TargetS
     operations: sliceOf(near),
     connect: sliceOf(near.filter((rule) => countsFor('connect', rule))),
     unmask: sliceOf(near.filter((rule) => countsFor('unmask', rule))),
+    asking: near.filter(({ asks }) => asks.size > 0),
   }
 }

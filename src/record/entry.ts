@@ -3,6 +3,7 @@ import type {
   ApprovalId,
   Digest,
   Effect,
+  Facts,
   GrantId,
   Identity,
   Operation,
@@ -61,6 +62,8 @@ export type OperationDecided = InSession & {
   readonly digest: Digest
   readonly touches: readonly string[]
   readonly effect: Effect
+  /** Facts that were found out at the target before it was decided (`rows_estimate`). */
+  readonly measured?: Facts['own']
   readonly decision: 'allow' | 'hold' | 'deny'
   readonly rules: readonly string[]
   readonly policy: PolicyHash
@@ -68,7 +71,7 @@ export type OperationDecided = InSession & {
   readonly approval?: { readonly id: ApprovalId; readonly by: readonly string[] }
 }
 
-/** A held operation whose rows the target is about to be asked to estimate, stored before it is asked. */
+/** An operation whose rows the target is about to be asked to estimate, to decide it or for the approver; stored before it is asked. */
 export type Previewed = InSession & {
   readonly type: 'preview'
   readonly operation: OperationId
@@ -242,6 +245,7 @@ export function operationEntry(
     digest: operation.digest,
     touches: operation.touches.map(({ action, resource }) => `${action} on ${resource.type} ${resource.id}`),
     effect: operation.effect,
+    measured: operation.measured,
     decision,
     rules,
     policy,

@@ -66,10 +66,10 @@ export function startQueue(options: QueueOptions): Queue {
     return done.promise
   }
 
-  function objection({ type }: Entry, members: string): string | undefined {
+  function objection(entry: Entry, members: string): string | undefined {
     if (closed) return 'the log is closed'
     if (isTooLong(members)) return `a record of ${members.length} characters is too long`
-    if (NEEDS_ROOM.has(type) && !hasRoom()) return 'the disk of the log is nearly full'
+    if (needsRoom(entry) && !hasRoom()) return 'the disk of the log is nearly full'
     return undefined
   }
 
@@ -142,6 +142,12 @@ const NEEDS_ROOM: ReadonlySet<Entry['type']> = new Set([
   'preview',
   'answer',
 ])
+
+/** An answer that says nothing but how its operation ended is one of the ends that room is kept for. */
+function needsRoom(entry: Entry): boolean {
+  const isEnd = entry.type === 'answer' && entry.size === 0 && entry.outcome !== undefined
+  return !isEnd && NEEDS_ROOM.has(entry.type)
+}
 
 /** The last bytes of a disk are kept for what says how something that already runs ends. */
 function watchSpace({ dir, files, clock, reserveBytes }: QueueOptions): () => boolean {

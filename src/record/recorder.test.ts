@@ -234,8 +234,16 @@ describe('a disk that fails', () => {
     using log = sampleLog()
     await using recorder = await log.open({ files: flakyFiles({ space: () => 1000 }), reserveBytes: 1001 })
     await assert.rejects(recorder.append(operation('a'), 'written'), unrecordable)
-    assert.equal((await recorder.append(closed(), 'synced')).seq, 3)
+    await assert.rejects(recorder.append(lastPiece('cm93'), 'written'), unrecordable)
+    assert.equal((await recorder.append(lastPiece(''), 'written')).seq, 3)
+    assert.equal((await recorder.append(closed(), 'synced')).seq, 4)
   })
+
+  const lastPiece = (bytes: string): Entry => {
+    const place = { session: 'ses_1', target: 'orders', identity: 'corp/alice' } as const
+    const size = Buffer.from(bytes, 'base64').length
+    return { type: 'answer', ...place, operation: 'op_1', size, bytes, outcome: { status: 'done' } }
+  }
 
   it('does not open where it cannot write, and leaves no lock behind', async () => {
     using log = sampleLog()

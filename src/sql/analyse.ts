@@ -4,6 +4,7 @@ import { refuse } from '../gateway/refusals.ts'
 import type { CatalogIndex } from './catalog-index.ts'
 import { COMMANDS, isQuery } from './commands.ts'
 import { DEFINITIONS } from './definitions.ts'
+import { hidesAny } from './flow.ts'
 import { newFindings, object, touch, type At, type Findings } from './findings.ts'
 import type { Outcome, Rule } from './outcome.ts'
 import { readQuery } from './queries.ts'
@@ -25,7 +26,9 @@ export function analyse(
 ): readonly Statement[] {
   const hidden = catalog.hidden(request.hidden)
   const readWith = (names: Names, node: Node): Statement => {
-    const at: At = { names, hidden, findings: newFindings(), scope: undefined, ctes: new Map(), query: readQuery }
+    const { inference = 'none' } = request
+    const findings = newFindings()
+    const at: At = { names, hidden, inference, findings, scope: undefined, ctes: new Map(), query: readQuery }
     return readStatement(node, at, (inner) => readWith(names, inner))
   }
   let searchPath = request.searchPath
@@ -55,7 +58,7 @@ function readStatement(node: Node, at: At, read: (node: Node) => Statement): Sta
   const outcome = isQuery(node) ? readQueryStatement(node, at) : applyRule(RULES.get(name), name, body, at, read)
   const touches = settle(at.findings)
   objectToTouches(at, touches)
-  const reads = touches.every((each) => each.action === 'sql.select')
+  const reads = touches.every((each) => /^sql\.(select|lo_read)$/.test(each.action))
   const { findings } = at
   return {
     node: name,
@@ -64,6 +67,7 @@ function readStatement(node: Node, at: At, read: (node: Node) => Statement): Sta
     ...(outcome.uses !== undefined && { uses: outcome.uses }),
     ...(outcome.transaction !== undefined && { transaction: outcome.transaction }),
     ...(outcome.copy !== undefined && { copy: outcome.copy }),
+    ...(outcome.hides !== undefined && hidesAny(outcome.hides) && { hides: outcome.hides }),
     changesSearchPath: findings.changesSearchPath,
     changesNames: findings.nameChanges.length > 0 || touches.some(({ action }) => /^sql\.(create|drop)$/.test(action)),
     nameChanges: findings.nameChanges,
@@ -79,10 +83,10 @@ function isData(each: Touch): boolean {
 
 /** A SELECT that touches no relation is asked for on the target. */
 function readQueryStatement(node: Node, at: At): Outcome {
-  readQuery(node, at, true)
-  const reads = at.findings.touches.some((each) => each.action !== 'sql.call')
+  const { hides } = readQuery(node, at)
+  const reads = at.findings.touches.some((each) => !/^sql\.(call|lo_read|lo_write)$/.test(each.action))
   if (!reads) touch(at, 'sql.select', targetResource(at.names))
-  return {}
+  return { hides }
 }
 
 function applyRule(
@@ -94,20 +98,27 @@ function applyRule(
 ): Outcome {
   if (rule !== undefined) return rule(body as never, at, read) ?? {}
   touch(at, 'sql.unknown', targetResource(at.names), { unbounded: true })
-  object(at, refuse('unreadable', `A statement of kind ${name || 'unknown'} cannot be read.`))
+  object(
+    at,
+    refuse('unreadable', `A statement of kind ${name || 'unknown'} cannot be read.`, [
+      { do: 'change', hint: 'leave it out: no rule can allow what is not understood' },
+    ]),
+  )
   return { effect: 'final' }
 }
 
 /** Each action on each resource once, unbounded when any of its touches is; with the functions of the whole statement. */
 function settle(findings: Findings): readonly Touch[] {
   const functions = [...findings.functions].sort()
+  const predicates = [...findings.uses].sort()
+  const volatile_functions = [...findings.volatile].sort()
   const merged = new Map<string, Touch>()
   for (const each of findings.touches) {
     const key = JSON.stringify([each.action, each.resource.type, each.resource.id, each.facts.args])
     const before = merged.get(key)?.facts
     const unbounded = each.facts.unbounded || before?.unbounded === true
     const hasWhere = each.facts.own.has_where === true && before?.own.has_where !== false
-    const own = { ...each.facts.own, has_where: hasWhere, functions }
+    const own = { ...each.facts.own, has_where: hasWhere, functions, volatile_functions, predicates }
     merged.set(key, { ...each, facts: { ...each.facts, unbounded, own } })
   }
   return [...merged.values()]

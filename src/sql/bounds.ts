@@ -1,7 +1,6 @@
-import { SET_RETURNING_FUNCTIONS } from './builtin-functions.ts'
 import { isInClosedRange, kindOfType, type Measurable } from './closed-range.ts'
 import type { At, Shape } from './findings.ts'
-import { isHarmless } from './functions.ts'
+import { isHarmless, isOwnOperator, isStable, mayReturnSet } from './functions.ts'
 import { SYSTEM_COLUMNS, type FromItem } from './scope.ts'
 import { as, isTree, open, parts, textOf, type Body, type Node, type Tree } from './tree.ts'
 
@@ -37,7 +36,8 @@ export function conjuncts(condition: Node | undefined): readonly Node[] {
 }
 
 function bindsAny(conditions: readonly Node[], item: FromItem, bounding: Bounding): boolean {
-  const find = (node: Node): Measurable | undefined => measurable(node, item, bounding)
+  const plain = !['<', '<=', '>', '>='].some((symbol) => isOwnOperator(bounding.at, symbol))
+  const find = (node: Node): Measurable | undefined => (plain ? measurable(node, item, bounding) : undefined)
   return conditions.some((each) => binds(each, item, bounding)) || isInClosedRange(conditions, find)
 }
 
@@ -53,8 +53,7 @@ function binds(condition: Node, item: FromItem, bounding: Bounding): boolean {
 
 function bindsByComparison(body: Body<'A_Expr'>, item: FromItem, bounding: Bounding): boolean {
   const { lexpr, rexpr } = body
-  if (lexpr === undefined || rexpr === undefined || parts(body.name).join('.').replace('pg_catalog.', '') !== '=')
-    return false
+  if (lexpr === undefined || rexpr === undefined || !isEquality(parts(body.name), bounding.at)) return false
   switch (body.kind) {
     case 'AEXPR_OP':
     case 'AEXPR_NOT_DISTINCT':
@@ -68,6 +67,12 @@ function bindsByComparison(body: Body<'A_Expr'>, item: FromItem, bounding: Bound
   }
 }
 
+/** An operator of somebody's own may find anything equal. */
+function isEquality(operator: readonly string[], at: At): boolean {
+  const [schema, symbol] = operator.length === 1 ? [undefined, operator[0]] : operator
+  return symbol === '=' && (schema === 'pg_catalog' || (schema === undefined && !isOwnOperator(at, '=')))
+}
+
 /** `column = value`, or a row with such a pair in it. */
 function bindsEqual(left: Node, right: Node, item: FromItem, bounding: Bounding): boolean {
   const [lefts, rights] = [as('RowExpr', left)?.args, as('RowExpr', right)?.args]
@@ -79,8 +84,8 @@ function bindsEqual(left: Node, right: Node, item: FromItem, bounding: Bounding)
 
 /** `column IN (SELECT ...)`, `column = ANY (SELECT ...)`. */
 function bindsToRows(link: Body<'SubLink'>, item: FromItem, bounding: Bounding): boolean {
-  const operator = link.operName === undefined ? '=' : parts(link.operName).join('.')
-  if (link.subLinkType !== 'ANY_SUBLINK' || operator !== '=' || link.testexpr === undefined) return false
+  const equal = isEquality(link.operName === undefined ? ['='] : parts(link.operName), bounding.at)
+  if (link.subLinkType !== 'ANY_SUBLINK' || !equal || link.testexpr === undefined) return false
   const columns = as('RowExpr', link.testexpr)?.args ?? [link.testexpr]
   const shape = shapeOf(link, bounding)
   const named = columns.some((column) => columnOf(column, item, bounding) !== undefined)
@@ -116,10 +121,14 @@ function itemOf(column: Body<'ColumnRef'>, items: readonly FromItem[]): FromItem
   const names = parts(column.fields)
   const name = names.at(-1) ?? ''
   if (names.length !== column.fields?.length) return undefined
-  if (names.length > 1) return items.find((item) => item.name === names.at(-2))
+  if (names.length > 1) return only(items.filter((item) => item.name === names.at(-2)))
   if (name === 'ctid' && items.length === 1) return items[0]
-  const having = items.filter((item) => item.columns === undefined || item.columns.includes(name))
-  return having.length === 1 ? having[0] : undefined
+  return only(items.filter((item) => item.columns === undefined || item.columns.includes(name)))
+}
+
+/** `public.visits` and `archive.visits` may stand beside one another, and both are called `visits`. */
+function only(items: readonly FromItem[]): FromItem | undefined {
+  return items.length === 1 ? items[0] : undefined
 }
 
 /** What has one value for each combination of rows of items that have few. */
@@ -163,9 +172,10 @@ function isBoolean(cast: Body<'TypeCast'>): boolean {
   return parts(cast.typeName?.names).at(-1) === 'bool'
 }
 
+/** What is volatile is another value for each row that it is compared with. */
 function isSingle(call: Body<'FuncCall'>, at: At): boolean {
   const name = parts(call.funcname)
-  return isHarmless(at, name) && !SET_RETURNING_FUNCTIONS.has(name.at(-1) ?? '')
+  return isHarmless(at, name) && isStable(at, name) && !mayReturnSet(at, name)
 }
 
 /** An array written out, a parameter, or a sub-select of few rows. */
@@ -177,8 +187,22 @@ function isShortArray(node: Node, bounding: Bounding): boolean {
   const link = as('SubLink', node)
   const shape = link?.subLinkType === 'ARRAY_SUBLINK' ? shapeOf(link, bounding) : undefined
   if (shape !== undefined) return !shape.correlated && shape.few()
+  return isWritten(node) || isSplit(node, bounding.at)
+}
+
+/** What its sender wrote out: it has as many values as the text has room for. */
+function isWritten(node: Node): boolean {
   const constant = as('A_Const', node)
+  const cast = as('TypeCast', node)?.arg
+  if (cast !== undefined) return isWritten(cast)
   return as('ParamRef', node) !== undefined || (constant !== undefined && constant.isnull !== true)
+}
+
+function isSplit(node: Node, at: At): boolean {
+  const call = as('FuncCall', node)
+  const name = parts(call?.funcname)
+  const splits = /^(string_to_array|regexp_split_to_array)$/.test(name.at(-1) ?? '') && isHarmless(at, name)
+  return splits && (call?.args ?? []).every(isWritten)
 }
 
 function shapeOf(link: Body<'SubLink'>, bounding: Bounding): Shape | undefined {
@@ -202,16 +226,16 @@ export function hasSmallLimit(select: Body<'SelectStmt'>): boolean {
 
 /** True when one row stays one row: nothing in the list returns, or may return, a set. */
 export function isRowByRow(at: At, targets: readonly Node[]): boolean {
-  return targets.every((target) => callsIn(target).every((call) => isSingle(call, at)))
+  return targets.every((target) => callsIn(target).every((name) => !mayReturnSet(at, name)))
 }
 
 /** True for a select list of plain aggregates: without GROUP BY it gives one row. */
-export function isAggregate(select: Body<'SelectStmt'>): boolean {
+export function isAggregate(at: At, select: Body<'SelectStmt'>): boolean {
   if (select.groupClause !== undefined) return false
   const calls = (select.targetList ?? []).map((target) => as('FuncCall', as('ResTarget', target)?.val))
-  return (
-    calls.length > 0 && calls.every((call) => call !== undefined && call.over === undefined && ONE_ROW.has(name(call)))
-  )
+  const isOne = (call: Body<'FuncCall'> | undefined): boolean =>
+    call !== undefined && call.over === undefined && ONE_ROW.has(name(call)) && isHarmless(at, [name(call)])
+  return calls.length > 0 && calls.every(isOne)
 }
 
 const ONE_ROW: ReadonlySet<string> = new Set(['count', 'min', 'max', 'sum', 'avg'])
@@ -220,12 +244,19 @@ function name(call: Body<'FuncCall'>): string {
   return call.funcname?.length === 1 ? (textOf(call.funcname[0]) ?? '') : ''
 }
 
-function callsIn(value: unknown): readonly Body<'FuncCall'>[] {
+/** The names of functions that are called, or may be: `row.name` calls `name` where the row has no such column. */
+function callsIn(value: unknown): readonly (readonly string[])[] {
   if (Array.isArray(value)) return value.flatMap(callsIn)
   if (!isTree(value)) return []
   if ('A_Const' in value) return []
   // What a sub-query returns makes no more rows of the query around it.
   if ('SubLink' in value) return callsIn((value.SubLink as Body<'SubLink'>).testexpr)
-  const own = 'FuncCall' in value ? [value.FuncCall as Body<'FuncCall'>] : []
-  return [...own, ...Object.values(value).flatMap(callsIn)]
+  return [...calledBy(value as Node), ...Object.values(value).flatMap(callsIn)]
+}
+
+function calledBy(node: Node): readonly (readonly string[])[] {
+  const call = as('FuncCall', node)
+  if (call !== undefined) return [parts(call.funcname)]
+  const fields = parts(as('ColumnRef', node)?.fields).slice(1)
+  return [...fields, ...parts(as('A_Indirection', node)?.indirection)].map((name) => [name])
 }

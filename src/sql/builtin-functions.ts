@@ -254,6 +254,17 @@ export const SET_RETURNING_FUNCTIONS = names(`
   regexp_matches regexp_split_to_table string_to_table ts_debug ts_parse ts_token_type txid_snapshot_xip unnest
 `)
 
+/** Of the harmless ones, those that are volatile: the same call may give something else for each row. */
+export const VOLATILE_FUNCTIONS = names(`
+  array_sample array_shuffle clock_timestamp currval gen_random_uuid lastval pg_blocking_pids
+  pg_collation_actual_version pg_current_wal_flush_lsn pg_current_wal_insert_lsn pg_current_wal_lsn
+  pg_database_collation_actual_version pg_database_size pg_indexes_size pg_is_in_recovery pg_is_wal_replay_paused
+  pg_jit_available pg_last_wal_receive_lsn pg_last_wal_replay_lsn pg_last_xact_replay_timestamp pg_lock_status
+  pg_notification_queue_usage pg_partition_ancestors pg_partition_tree pg_prepared_xact pg_relation_size
+  pg_safe_snapshot_blocking_pids pg_sequence_last_value pg_stat_get_io pg_table_size pg_tablespace_size
+  pg_total_relation_size pg_xact_commit_timestamp pg_xact_status random random_normal timeofday txid_status uuidv4 uuidv7
+`)
+
 /** With a side effect, but with an answer that holds no data of tables. */
 export const EFFECT_FUNCTIONS = names(`
   nextval pg_advisory_lock pg_advisory_lock_shared pg_advisory_unlock pg_advisory_unlock_all pg_advisory_unlock_shared

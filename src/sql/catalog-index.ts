@@ -20,6 +20,10 @@ export type CatalogIndex = {
   behind(relation: CatalogRelation): readonly CatalogRelation[]
   /** Bare names of functions outside pg_catalog. */
   readonly functions: ReadonlySet<string>
+  /** Bare names of those that are known to be stable or immutable, whichever of that name is called. */
+  readonly stableFunctions: ReadonlySet<string>
+  /** Bare names of those that may return a set. */
+  readonly setFunctions: ReadonlySet<string>
   readonly operators: ReadonlySet<string>
   /** Computed once for each set of classes. */
   hidden(classes: readonly string[]): Hidden
@@ -32,13 +36,16 @@ export function indexCatalog(catalog: Catalog): CatalogIndex {
   const byOid = new Map(catalog.relations.map((relation) => [relation.oid, relation]))
   const bySchema = Map.groupBy(catalog.relations, (relation) => relation.schema)
   const computed = new Map<string, Hidden>()
+  const functions = new Set(catalog.functions.flatMap(bareNames))
   return {
     version: catalog.version,
     relationsNamed: (name) => byName.get(name) ?? [],
     relationsIn: (schema) => bySchema.get(schema) ?? [],
     graph: newGraph(byOid),
     behind: (relation) => findBehind(relation, byOid),
-    functions: new Set(catalog.functions.flatMap(bareNames)),
+    functions,
+    stableFunctions: new Set(catalog.stableFunctions),
+    setFunctions: new Set(catalog.setFunctions ?? functions),
     operators: new Set(catalog.operators),
     hidden(classes) {
       const key = JSON.stringify(classes)
@@ -82,10 +89,10 @@ function findHidden(catalog: Catalog, classes: ReadonlySet<string>): Hidden {
 
 /**
  * Views, foreign tables, and whatever else shows what is in other relations; not the system's own views, of which each
- * is judged by name (system-relations.ts). A parent that hides the same columns as its children may be read: what comes out carries its own hidden columns. */
+ * is judged by name (system-relations.ts), nor views that were followed. A parent that hides the same columns as its children may be read: what comes out carries its own hidden columns. */
 function findReaching(catalog: Catalog, columns: Hidden['columns']): ReadonlySet<number> {
   const byOid = new Map(catalog.relations.map((relation) => [relation.oid, relation]))
-  const own = catalog.relations.filter((relation) => !isSystemSchema(relation.schema))
+  const own = catalog.relations.filter((relation) => !isSystemSchema(relation.schema) && relation.followed !== true)
   const sources = catalog.relations.filter(
     (each) => each.kind === 'foreign-table' || holdsSamples(each.schema, each.name),
   )

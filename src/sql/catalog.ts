@@ -32,8 +32,10 @@ export type CatalogRelation = {
   readonly columns: readonly CatalogColumn[]
   /** Oids of relations whose data this one shows: a view's sources, an inheritance or partition parent's children. */
   readonly reads: readonly number[]
-  /** True when its rows are chosen by who reads it: row security, or a view with the rights of its reader. */
-  readonly filtersRows?: boolean
+  /** Of a view whose columns can be followed into what they are made of: its query, with every name qualified. */
+  readonly definition?: string | undefined
+  /** True when its columns' classes say all that it shows, although it reads others: a view that was followed. */
+  readonly followed?: true
   /** Oids of its partitions and of the tables that inherit from it. */
   readonly children?: readonly number[]
   /** Oids of the tables with a foreign key to it. */
@@ -50,6 +52,13 @@ export type Catalog = {
   readonly relations: readonly CatalogRelation[]
   /** Names of functions, procedures and aggregates outside pg_catalog and of no extension, as `schema.name`. */
   readonly functions: readonly string[]
+  /**
+   * Bare names, outside pg_catalog, of which every function is stable or immutable; those of extensions too. Absent: no
+   * function is known to be.
+   */
+  readonly stableFunctions?: readonly string[]
+  /** Bare names, outside pg_catalog, of which some function returns a set; of extensions too. Absent: any of them may. */
+  readonly setFunctions?: readonly string[]
   /** Names of operators outside pg_catalog and of no extension (`+`, `~~`). */
   readonly operators: readonly string[]
 }

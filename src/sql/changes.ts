@@ -1,10 +1,19 @@
 import { conjuncts, fewItems } from './bounds.ts'
 import type { CatalogRelation } from './catalog.ts'
-import { walk } from './expressions.ts'
-import { denied, object, objectToUse, relationItem, touchRelation, type At, type Shape } from './findings.ts'
+import { labelOf, walk, walkCopied } from './expressions.ts'
+import {
+  denied,
+  object,
+  objectToCopy,
+  relationItem,
+  touchRelation,
+  useHidden,
+  type At,
+  type Shape,
+} from './findings.ts'
 import { readFrom, type From } from './from.ts'
 import { findRelations } from './relations.ts'
-import { openScope, type FromItem } from './scope.ts'
+import { hidesSome, openScope, type FromItem } from './scope.ts'
 import { readReturning } from './select.ts'
 import { as, type Body, type Node } from './tree.ts'
 
@@ -29,7 +38,11 @@ function openChange(relation: Body<'RangeVar'> | undefined, at: At, from: readon
 
 function telltales(relation: CatalogRelation, at: At): readonly string[] {
   const hidden = at.hidden.columns.get(relation.oid)
-  return relation.columns.flatMap(({ name, unique }) => (unique === true && hidden?.has(name) === true ? [name] : []))
+  // What a view's tables compare is not known of the view.
+  const maybe = relation.kind === 'view'
+  return relation.columns.flatMap(({ name, unique }) =>
+    (unique === true || maybe) && hidden?.has(name) === true ? [name] : [],
+  )
 }
 
 function objectToTelltale(change: Change, names: readonly string[]): void {
@@ -39,16 +52,17 @@ function objectToTelltale(change: Change, names: readonly string[]): void {
   object(change.at, denied(message, `leave ${name} out`))
 }
 
-export function readInsert(body: Body<'InsertStmt'>, at: At, bare: boolean): Shape {
+export function readInsert(body: Body<'InsertStmt'>, at: At): Shape {
   const change = openChange(body.relation, at)
-  const source = body.selectStmt === undefined ? undefined : at.query(body.selectStmt, at, false)
+  const source = body.selectStmt === undefined ? undefined : at.query(body.selectStmt, at)
+  if (source !== undefined) objectToCopy(at, source)
   const unbounded = source !== undefined && !source.few()
   touchRelation(at, 'sql.insert', change.range, { unbounded })
   for (const column of body.cols ?? []) walk(as('ResTarget', column)?.indirection, change.at)
   if (body.onConflictClause !== undefined && body.onConflictClause.infer === undefined)
     objectToTelltale(change, writtenBy(body, change))
   if (body.onConflictClause !== undefined) readConflict(body.onConflictClause, change, unbounded)
-  return returning(body.returningClause, change, bare, !unbounded)
+  return returning(body.returningClause, change, !unbounded)
 }
 
 /** Without a list of columns, any; DEFAULT VALUES writes nothing that anybody chose. */
@@ -64,10 +78,10 @@ function readConflict(clause: Body<'OnConflictClause'>, change: Change, unbounde
   const at: At = { ...change.at, scope: openScope([target, excluded], change.at.scope?.parent) }
   for (const element of clause.infer?.indexElems ?? []) {
     const column = as('IndexElem', element)?.name
-    if (column !== undefined && target.hidden.has(column)) objectToUse(at, target, column, false)
+    if (column !== undefined && target.hidden.has(column)) useHidden(at, labelOf(target, column, false), 'equality')
   }
   walk([clause.infer?.indexElems, clause.infer?.whereClause, clause.whereClause], at)
-  if (clause.infer?.conname !== undefined && target.hidden.size > 0) {
+  if (clause.infer?.conname !== undefined && hidesSome(target)) {
     object(
       at,
       denied('A constraint may compare columns that are masked for you.', 'name the columns: ON CONFLICT (id)'),
@@ -90,21 +104,22 @@ function readAssignments(targets: readonly Node[] | undefined, change: Change): 
 function readValues(targets: readonly Node[] | undefined, at: At): void {
   for (const node of targets ?? []) {
     const target = as('ResTarget', node)
-    walk([target?.indirection, target?.val], at)
+    walk(target?.indirection, at)
+    walkCopied(target?.val, at)
   }
 }
 
-export function readUpdate(body: Body<'UpdateStmt'>, at: At, bare: boolean): Shape {
+export function readUpdate(body: Body<'UpdateStmt'>, at: At): Shape {
   const { change, few } = readFiltered(body.relation, body.fromClause, body.whereClause, at)
   touchRelation(at, 'sql.update', change.range, { unbounded: !few, hasWhere: body.whereClause !== undefined })
   readAssignments(body.targetList, change)
-  return returning(body.returningClause, change, bare, few)
+  return returning(body.returningClause, change, few)
 }
 
-export function readDelete(body: Body<'DeleteStmt'>, at: At, bare: boolean): Shape {
+export function readDelete(body: Body<'DeleteStmt'>, at: At): Shape {
   const { change, few } = readFiltered(body.relation, body.usingClause, body.whereClause, at)
   touchRelation(at, 'sql.delete', change.range, { unbounded: !few, hasWhere: body.whereClause !== undefined })
-  return returning(body.returningClause, change, bare, few)
+  return returning(body.returningClause, change, few)
 }
 
 type Filtered = { readonly change: Change; readonly few: boolean }
@@ -127,7 +142,7 @@ function readOthers(list: readonly Node[], relation: Body<'RangeVar'> | undefine
 }
 
 /** MERGE is the sum of its branches, each with the conditions that hold in it. */
-export function readMerge(body: Body<'MergeStmt'>, at: At, bare: boolean): Shape {
+export function readMerge(body: Body<'MergeStmt'>, at: At): Shape {
   const list = body.sourceRelation === undefined ? [] : [body.sourceRelation]
   const from = readOthers(list, body.relation, true, at)
   const change = openChange(body.relation, at, from.items)
@@ -137,11 +152,13 @@ export function readMerge(body: Body<'MergeStmt'>, at: At, bare: boolean): Shape
     const branch = as('MergeWhenClause', node)
     if (branch !== undefined) readBranch(branch, body.joinCondition, change, from)
   }
-  return returning(body.returningClause, change, bare, false)
+  // Here `*` gives the source first ("MERGE", Outputs).
+  return returning(body.returningClause, { ...change, items: [...from.items, change.target] }, false)
 }
 
 function readBranch(branch: Body<'MergeWhenClause'>, join: Node | undefined, change: Change, from: From): void {
-  walk([branch.condition, branch.values], change.at)
+  walk(branch.condition, change.at)
+  walkCopied(branch.values, change.at)
   if (branch.commandType === 'CMD_UPDATE') readAssignments(branch.targetList, change)
   else readValues(branch.targetList, change.at)
   const own = [...conjuncts(branch.condition), ...from.conditions.flatMap(conjuncts)]
@@ -162,11 +179,9 @@ function readBranch(branch: Body<'MergeWhenClause'>, join: Node | undefined, cha
   }
 }
 
-function returning(clause: Body<'ReturningClause'> | undefined, change: Change, bare: boolean, few: boolean): Shape {
-  if (clause === undefined) return { columns: [], few: () => few, correlated: false }
+function returning(clause: Body<'ReturningClause'> | undefined, change: Change, few: boolean): Shape {
+  if (clause === undefined) return { columns: [], hides: [], few: () => few, correlated: false }
   touchRelation(change.at, 'sql.select', change.range, { hasWhere: true })
-  return {
-    ...readReturning(clause, change.items, { ...change.at, scope: change.at.scope?.parent }, bare),
-    few: () => few,
-  }
+  const at = { ...change.at, scope: change.at.scope?.parent }
+  return { ...readReturning(clause, change.items, change.target, at), few: () => few, correlated: false }
 }

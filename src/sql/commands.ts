@@ -1,6 +1,6 @@
 import { readTruncate } from './cascades.ts'
 import { readCopy } from './copy.ts'
-import { walk } from './expressions.ts'
+import { walk, walkCopied } from './expressions.ts'
 import { denied, object, objectToReplanning, touch, touchRelation, type At } from './findings.ts'
 import { callProcedure } from './functions.ts'
 import type { Outcome, ReadInner, Rule } from './outcome.ts'
@@ -109,8 +109,9 @@ function isAnalyze(option: Body<'DefElem'> | undefined): boolean {
 
 /** What is found in the inner statement counts for the outer one. */
 function adopt(statement: Statement, at: At): void {
-  for (const name of (statement.touches[0]?.facts.own.functions as readonly string[] | undefined) ?? [])
-    at.findings.functions.add(name)
+  const facts = statement.touches[0]?.facts.own
+  for (const name of (facts?.functions as readonly string[] | undefined) ?? []) at.findings.functions.add(name)
+  for (const name of (facts?.volatile_functions as readonly string[] | undefined) ?? []) at.findings.volatile.add(name)
   if (statement.objection !== undefined) object(at, statement.objection)
   at.findings.touchesHidden ||= statement.touchesHidden
   at.findings.changesSearchPath ||= statement.changesSearchPath
@@ -176,7 +177,7 @@ export const COMMANDS = {
     at.findings.changesSearchPath = true
   },
   ExecuteStmt: (body, at) => {
-    walk(body.params, at)
+    walkCopied(body.params, at)
     objectToReplanning(body.name, at)
     return { effect: 'final', uses: names('execute', body.name) }
   },

@@ -1,5 +1,6 @@
 import { walk } from './expressions.ts'
-import { denied, newFindings, object, touch, touchRelation, type At } from './findings.ts'
+import { denied, object, touch, touchRelation, type At } from './findings.ts'
+import { hidesAny } from './flow.ts'
 import type { Outcome } from './outcome.ts'
 import type { CopyForm } from './reader.ts'
 import { targetResource, type Found } from './relations.ts'
@@ -43,17 +44,13 @@ function quoted(name: string): string {
   return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
 }
 
-/** What comes out of the query has no origin either: a hidden column may not even stand alone in its select list. */
+/** What comes out of the query has no origin either. */
 function readCopied(query: Node, at: At): void {
-  const alone: At = { ...at, findings: newFindings() }
-  at.query(query, alone, true)
-  const before = at.findings.objection
-  at.query(query, at, false)
-  if (before === undefined && at.findings.objection !== undefined && alone.findings.objection === undefined)
-    at.findings.objection = denied(
-      'The query reads columns that are masked for you, and COPY has no masks.',
-      'leave those columns out, or use SELECT, where they come back masked',
-    )
+  const { hides } = at.query(query, at)
+  if (hidesAny(hides)) {
+    const hint = 'leave those columns out, or use SELECT, where they come back masked'
+    object(at, denied('The query reads columns that are masked for you, and COPY has no masks.', hint))
+  }
   const reads = at.findings.touches.some((each) => each.action !== 'sql.call')
   if (!reads) touch(at, 'sql.select', targetResource(at.names))
 }

@@ -1,6 +1,6 @@
-import { walk } from './expressions.ts'
+import { walk, walkCopied } from './expressions.ts'
 import { readDrop, touchDependants, touchHeirs } from './cascades.ts'
-import { denied, noteChange, object, objectToReplanning, touch, type At } from './findings.ts'
+import { denied, noteChange, object, objectToCopy, objectToReplanning, touch, type At } from './findings.ts'
 import { kindOf, schemaOf, texts, touchDefined, touchObject, touchReferences } from './objects.ts'
 import type { Rule } from './outcome.ts'
 import { createInto, schemaOfNew } from './queries.ts'
@@ -236,10 +236,10 @@ export const DEFINITIONS = {
     createInto(body.into ?? {}, at, body.objtype === 'OBJECT_MATVIEW' ? 'materialized view' : 'table')
     const execute = as('ExecuteStmt', body.query)
     if (execute === undefined) {
-      at.query(body.query ?? ({} as Node), at, false)
+      objectToCopy(at, at.query(body.query ?? ({} as Node), at))
       return {}
     }
-    walk(execute.params, at)
+    walkCopied(execute.params, at)
     objectToReplanning(execute.name, at)
     if (at.hidden.columns.size > 0)
       object(at, denied('CREATE TABLE AS EXECUTE may copy columns that are masked for you.', 'write the query itself'))
@@ -290,6 +290,6 @@ export const DEFINITIONS = {
     const args = { '/kind': 'view', '/name': body.view?.relname ?? '' }
     touch(at, 'sql.create', schemaResource(at.names, schemaOfNew(body.view, at)), { args })
     noteChange(at, body.view?.relname, 'shown')
-    at.query(body.query ?? ({} as Node), at, false)
+    objectToCopy(at, at.query(body.query ?? ({} as Node), at))
   },
 } satisfies { readonly [K in NodeName]?: Rule<K> }

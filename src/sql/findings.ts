@@ -2,16 +2,22 @@ import type { RangeVar } from 'libpg-query'
 import type { Facts, Refusal, Resource, Touch } from '../gateway/domain.ts'
 import { refuse } from '../gateway/refusals.ts'
 import type { Hidden } from './catalog-index.ts'
+import { flowIn, hidesAny, stronger, type Flow, type Hides, type Secrecy, type Use } from './flow.ts'
 import type { CatalogRelation } from './catalog.ts'
-import type { NameChange } from './reader.ts'
+import type { Inference, NameChange } from './reader.ts'
 import { findRelations, tableResource, type Found, type Names } from './relations.ts'
 import type { FromItem, Scope } from './scope.ts'
 import { isSecretRelation, isSystemSchema } from './system-relations.ts'
 import type { Node } from './tree.ts'
 
+export type Columns = readonly (string | undefined)[] | undefined
+
 /** What a query gives, as the query around it needs to know it. */
 export type Shape = {
-  readonly columns: readonly string[] | undefined
+  /** Their names as far as they are known; undefined when not even their number is. */
+  readonly columns: Columns
+  /** What is hidden in its columns. */
+  readonly hides: Hides
   /** The types of its columns, as far as they are known. */
   readonly types?: ReadonlyMap<string, string>
   /** True when it gives a bounded number of rows (bounds.ts); found out when asked, as that looks at constants. */
@@ -24,9 +30,13 @@ export type Shape = {
 export type Findings = {
   readonly touches: Touch[]
   readonly functions: Set<string>
+  /** Those of them that are volatile, or not known not to be. */
+  readonly volatile: Set<string>
   /** Sub-selects by their tree. */
   readonly shapes: Map<object, Shape>
   readonly nameChanges: NameChange[]
+  /** How hidden columns are used otherwise than for an output. */
+  readonly uses: Set<Use>
   objection: Refusal | undefined
   touchesHidden: boolean
   changesSearchPath: boolean
@@ -39,16 +49,26 @@ export type At = {
   readonly findings: Findings
   readonly scope: Scope | undefined
   readonly ctes: ReadonlyMap<string, Shape>
-  /** Reads a whole query; `bare` when columns in its select list reach the client as they are. */
-  readonly query: (node: Node, at: At, bare: boolean) => Shape
+  /** Whether hidden columns may be used otherwise than for an output. */
+  readonly inference: Inference
+  /** Where the value of what is being read goes, when it is an output: hidden columns in it are noted there. */
+  readonly flow?: Flow | undefined
+  /** The output that something decides which does not go to it itself. */
+  readonly under?: Flow | undefined
+  /** Elsewhere: what a column is used for. */
+  readonly use?: Use
+  /** Reads a whole query. */
+  readonly query: (node: Node, at: At) => Shape
 }
 
 export function newFindings(): Findings {
   return {
     touches: [],
     functions: new Set(),
+    volatile: new Set(),
     shapes: new Map(),
     nameChanges: [],
+    uses: new Set(),
     objection: undefined,
     touchesHidden: false,
     changesSearchPath: false,
@@ -73,7 +93,7 @@ export function touch(at: At, action: string, resource: Resource, facts: TouchFa
     facts: {
       unbounded: facts.unbounded ?? false,
       args: facts.args ?? {},
-      own: { has_where: facts.hasWhere ?? false, functions: [], predicates: [] },
+      own: { has_where: facts.hasWhere ?? false, functions: [], volatile_functions: [], predicates: [] },
     },
   }
   at.findings.touches.push(made)
@@ -128,7 +148,10 @@ function touchBehind(at: At, action: string, view: CatalogRelation, facts: Touch
 function guard(at: At, found: Found): void {
   const label = `${found.schema}.${found.name}`
   if (isSecretRelation(found.schema, found.name)) {
-    object(at, denied(`${label} shows data of others and may not be used here.`, 'read the tables themselves'))
+    object(
+      at,
+      denied(`${label} shows data of others and may not be used here.`, 'leave it out, or read the tables themselves'),
+    )
   }
   const oid = found.relation?.oid
   if (oid === undefined || at.hidden.columns.size === 0) return
@@ -153,7 +176,7 @@ export function relationItem(at: At, range: RangeVar, found: readonly Found[], r
     label: range.relname ?? '',
     columns: known ? columns : undefined,
     types: typesIn(found, renamed),
-    hidden: new Set(hidden),
+    hidden: new Map(hidden.map((name) => [name, 'value' as const])),
     direct: true,
     few: () => false,
   }
@@ -172,11 +195,16 @@ function typesIn(found: readonly Found[], renamed: readonly string[]): ReadonlyM
 }
 
 /** Columns under the names that an alias gives to the first of them. */
-export function rename(
-  columns: readonly string[] | undefined,
-  renamed: readonly string[],
-): readonly string[] | undefined {
-  return columns === undefined ? undefined : columns.map((column, i) => renamed[i] ?? column)
+export function rename(columns: Columns, renamed: readonly string[]): Columns {
+  return columns?.map((column, i) => renamed[i] ?? column)
+}
+
+/** What a query is to the query around it, as an item of its FROM list. */
+export function seenAs(shape: Shape, renamed: readonly string[]): Omit<FromItem, 'name' | 'label' | 'direct'> {
+  const columns = rename(shape.columns, renamed)
+  const known = columns?.every((name) => name !== undefined) === true ? columns : undefined
+  const { few } = shape
+  return { columns: known, types: renameTypes(shape, renamed), ...hiddenIn(columns, shape.hides), few }
 }
 
 export function denied(message: string, hint: string): Refusal {
@@ -186,17 +214,50 @@ export function denied(message: string, hint: string): Refusal {
 /** The types of a query's columns under the names that an alias gives to the first of them. */
 export function renameTypes(shape: Shape, renamed: readonly string[]): ReadonlyMap<string, string> {
   const named = (shape.columns ?? []).flatMap((column, i) => {
-    const type = shape.types?.get(column)
-    return type === undefined ? [] : [[renamed[i] ?? column, type] as const]
+    const type = column === undefined ? undefined : shape.types?.get(column)
+    return type === undefined ? [] : [[renamed[i] ?? column!, type] as const]
   })
   return new Map(named)
 }
 
-/** The objection to a use of a hidden column that is none of the allowed ones. */
-export function objectToUse(at: At, item: FromItem, column: string, whole: boolean): void {
-  const subject = whole ? `The whole row of ${item.label} has columns that are` : `${item.label}.${column} is`
-  const hint = whole
-    ? 'name the columns in the select list'
-    : `use ${column} only on its own in the outermost select list`
-  object(at, denied(`${subject} masked for you: it may only stand alone in the select list.`, hint))
+/** A hidden column where its value decides something; `column` as in a message: `customers.email`. */
+export function useHidden(at: At, column: string, use: Use = at.use ?? 'other'): void {
+  at.findings.uses.add(use)
+  if (at.under !== undefined) flowIn(at.under, 'derived', column)
+  if (at.inference === 'any' || (at.inference === 'equality' && use === 'equality')) return
+  const hint = 'select it, where it comes back masked, and put conditions on other columns'
+  object(at, denied(`${column} is masked for you: it may not be used in ${PLACES[use]}.`, hint))
+}
+
+const PLACES: Readonly<Record<Use, string>> = {
+  equality: 'a condition',
+  pattern: 'a condition',
+  range: 'a condition',
+  join: 'a condition',
+  order: 'an order',
+  group: 'a group',
+  function: 'a function or operator that may fail or tell of its value',
+  other: 'this place',
+}
+
+/** Hidden columns that would be copied to where they are not hidden. */
+export function objectToCopy(at: At, { hides }: Shape): void {
+  if (hidesAny(hides)) objectToCopied(at)
+}
+
+export function objectToCopied(at: At): void {
+  const hint = 'leave those columns out of what is written'
+  object(at, denied('Columns that are masked for you may not be copied.', hint))
+}
+
+/** The columns of a query under the names they have here. */
+function hiddenIn(columns: Columns, hides: Hides): Pick<FromItem, 'hidden' | 'veiled'> {
+  if (!hidesAny(hides)) return { hidden: new Map(), veiled: false }
+  if (hides === 'all' || columns === undefined) return { hidden: new Map(), veiled: true }
+  const hidden = new Map<string, Secrecy>()
+  for (const [place, name] of columns.entries()) {
+    const secrecy = name === undefined ? null : stronger(hidden.get(name) ?? null, hides[place] ?? null)
+    if (secrecy !== null) hidden.set(name!, secrecy)
+  }
+  return { hidden, veiled: columns.some((name, place) => name === undefined && hides[place] !== null) }
 }

@@ -62,6 +62,8 @@ export const CLINIC: Catalog = {
     relation(16, 'accounts', 'id login active', { secret: ['login'], unique: ['id', 'login'] }),
   ],
   functions: ['public.purge', 'archive.lower', 'public.mail_of'],
+  stableFunctions: ['mail_of', 'random', 'nextval'],
+  setFunctions: ['purge'],
   operators: ['<->'],
 }
 

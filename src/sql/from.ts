@@ -1,13 +1,16 @@
 import { isShortUnnest } from './bounds.ts'
-import { walk } from './expressions.ts'
-import { object, denied, objectToUse, relationItem, rename, renameTypes, touchRelation, type At } from './findings.ts'
+import { newFlow } from './flow.ts'
+import { labelOf, walk } from './expressions.ts'
+import { object, denied, relationItem, seenAs, touchRelation, useHidden, type At } from './findings.ts'
 import { useOperator } from './functions.ts'
-import { openScope, type FromItem, type Scope } from './scope.ts'
+import { columnsOf, hidesSome, openScope, type FromItem, type Scope, type StarColumn } from './scope.ts'
 import { as, open, parts, type Body, type Node, type NodeName } from './tree.ts'
 
 /** A FROM list, read: what is in sight of the rest of the query, and the conditions of its inner joins. */
 export type From = {
   readonly items: readonly FromItem[]
+  /** What `*` stands for; undefined when not known. */
+  readonly star: readonly StarColumn[] | undefined
   readonly conditions: readonly Node[]
   readonly correlated: boolean
 }
@@ -26,23 +29,36 @@ type Builder = {
 /** Reads a FROM list; `before` are items in sight that are not in it (the target of an UPDATE). */
 export function readFrom(nodes: readonly Node[], at: At, facts: ReadFacts, before: readonly FromItem[] = []): From {
   const builder: Builder = { at, facts, conditions: [], later: [] }
-  const items = nodes.flatMap((node) => readItem(node, builder))
+  const entries = nodes.map((node) => readItem(node, builder))
+  const items = entries.flatMap((entry) => entry.items)
   const scope = openScope([...before, ...items], at.scope, false)
   for (const read of builder.later) read({ ...at, scope })
-  return { items, conditions: builder.conditions, correlated: scope.escaped }
+  return { items, star: inOrder(entries), conditions: builder.conditions, correlated: scope.escaped }
 }
 
-const ITEMS: { readonly [K in NodeName]?: (body: Body<K>, builder: Builder) => readonly FromItem[] } = {
+/** An entry of a FROM list; `star` is asked for when all items are read. */
+type Entry = { readonly items: readonly FromItem[]; readonly star: () => readonly StarColumn[] | undefined }
+
+function entryOf(item: FromItem): Entry {
+  return { items: [item], star: () => columnsOf([item]) }
+}
+
+function inOrder(entries: readonly Entry[]): readonly StarColumn[] | undefined {
+  const stars = entries.map(({ star }) => star())
+  return stars.every((star) => star !== undefined) ? stars.flat() : undefined
+}
+
+const ITEMS: { readonly [K in NodeName]?: (body: Body<K>, builder: Builder) => Entry } = {
   RangeVar: readRangeVar,
   RangeSubselect: (body, builder) => {
     const item = derived(body.alias)
     builder.later.push((inside) => {
-      const shape = inside.query(body.subquery ?? ({} as Node), inside, false)
-      item.columns = rename(shape.columns, parts(body.alias?.colnames))
-      item.types = renameTypes(shape, parts(body.alias?.colnames))
-      item.few = shape.few
+      const shape = inside.query(body.subquery ?? ({} as Node), inside)
+      const seen = seenAs(shape, parts(body.alias?.colnames))
+      // What depends on another item (LATERAL) has rows for each of its rows.
+      Object.assign(item, seen, { few: () => !shape.correlated && shape.few() })
     })
-    return [item]
+    return entryOf(item)
   },
   RangeFunction: readFunction,
   RangeTableFunc: (body, builder) => readOpaque(body, body.alias, builder),
@@ -57,32 +73,30 @@ const ITEMS: { readonly [K in NodeName]?: (body: Body<K>, builder: Builder) => r
   JoinExpr: readJoin,
 }
 
-function readItem(node: Node, builder: Builder): readonly FromItem[] {
+function readItem(node: Node, builder: Builder): Entry {
   const [name, body] = open(node) ?? []
   const read = name === undefined ? undefined : ITEMS[name]
   if (read !== undefined) return read(body as never, builder)
   object(builder.at, denied(`FROM ${name ?? 'item'} cannot be read.`, 'name tables and sub-queries'))
-  return []
+  return { items: [], star: () => undefined }
 }
 
-function readRangeVar(body: Body<'RangeVar'>, builder: Builder): readonly FromItem[] {
+function readRangeVar(body: Body<'RangeVar'>, builder: Builder): Entry {
   const { at, facts } = builder
   const renamed = parts(body.alias?.colnames)
   const cte = body.schemaname === undefined ? at.ctes.get(body.relname ?? '') : undefined
-  if (cte === undefined) return [relationItem(at, body, touchRelation(at, 'sql.select', body, facts), renamed)]
+  if (cte === undefined) return entryOf(relationItem(at, body, touchRelation(at, 'sql.select', body, facts), renamed))
   const label = body.relname ?? ''
   const name = body.alias?.aliasname ?? label
-  const columns = rename(cte.columns, renamed)
-  const types = renameTypes(cte, renamed)
-  return [{ name, label, columns, types, hidden: new Set(), direct: false, few: cte.few }]
+  return entryOf({ name, label, direct: false, ...seenAs(cte, renamed) })
 }
 
 function derived(alias: Body<'Alias'> | undefined): FromItem {
   const name = alias?.aliasname ?? ''
-  return { name, label: name, columns: undefined, types: new Map(), hidden: new Set(), direct: false, few: () => false }
+  return { name, label: name, columns: undefined, types: new Map(), hidden: new Map(), direct: false, few: () => false }
 }
 
-function readFunction(body: Body<'RangeFunction'>, builder: Builder): readonly FromItem[] {
+function readFunction(body: Body<'RangeFunction'>, builder: Builder): Entry {
   const calls = (body.functions ?? []).map((each) => as('FuncCall', as('List', each)?.items?.[0]))
   const own = parts(calls[0]?.funcname).at(-1)
   const item = {
@@ -96,24 +110,53 @@ function readFunction(body: Body<'RangeFunction'>, builder: Builder): readonly F
   const single = calls.length === 1 && few && !body.ordinality
   if (described.length > 0) item.columns = described
   else if (single) item.columns = [columns[0] ?? item.name]
-  builder.later.push((inside) => walk([body.functions, body.coldeflist], inside))
-  return [item]
+  builder.later.push((inside) => readMaking([body.functions, body.coldeflist], item, inside))
+  return entryOf(item)
 }
 
-function readOpaque(body: object, alias: Body<'Alias'> | undefined, builder: Builder): readonly FromItem[] {
-  builder.later.push((inside) => walk(body, inside))
-  return [derived(alias)]
+function readOpaque(body: object, alias: Body<'Alias'> | undefined, builder: Builder): Entry {
+  const item = derived(alias)
+  builder.later.push((inside) => readMaking(body, item, inside))
+  return entryOf(item)
 }
 
-function readJoin(body: Body<'JoinExpr'>, builder: Builder): readonly FromItem[] {
-  const left = body.larg === undefined ? [] : readItem(body.larg, builder)
-  const right = body.rarg === undefined ? [] : readItem(body.rarg, builder)
-  const items = [...left, ...right]
-  checkMerge(body, left, right, builder.at)
+/** What rows are made of by functions: a hidden value in it decides how many, and may be in any of their columns. */
+function readMaking(value: unknown, item: FromItem, inside: At): void {
+  const flow = newFlow()
+  walk(value, { ...inside, flow })
+  if (flow.secrecy === null) return
+  useHidden(inside, flow.column ?? 'A column', 'function')
+  Object.assign(item, { columns: undefined, veiled: true })
+}
+
+const NOTHING: Entry = { items: [], star: () => [] }
+
+function readJoin(body: Body<'JoinExpr'>, builder: Builder): Entry {
+  const left = body.larg === undefined ? NOTHING : readItem(body.larg, builder)
+  const right = body.rarg === undefined ? NOTHING : readItem(body.rarg, builder)
+  const items = [...left.items, ...right.items]
+  builder.later.push((inside) => checkMerge(body, left.items, right.items, inside))
   readCondition(body, items, builder)
   const using = body.join_using_alias?.aliasname
   const merged = using === undefined ? [] : [{ ...derived(body.join_using_alias), columns: parts(body.usingClause) }]
-  return body.alias === undefined ? [...items, ...merged] : [named(body.alias, items)]
+  if (body.alias !== undefined) {
+    const item = derived(body.alias)
+    builder.later.push(() => void Object.assign(item, named(body.alias!, items)))
+    return entryOf(item)
+  }
+  return { items: [...items, ...merged], star: () => mergedColumns(body, left.star(), right.star()) }
+}
+
+type Star = readonly StarColumn[] | undefined
+
+/** USING and NATURAL give each column that they merge once, before all others ("Table Expressions"). */
+function mergedColumns(body: Body<'JoinExpr'>, left: Star, right: Star): Star {
+  if (left === undefined || right === undefined) return undefined
+  const common = left.filter(({ name }) => right.some((other) => other.name === name)).map(({ name }) => name)
+  const merged = body.isNatural === true ? common : parts(body.usingClause)
+  const first = merged.flatMap((name) => left.find((column) => column.name === name) ?? [])
+  const isRest = ({ name }: StarColumn): boolean => !merged.includes(name)
+  return [...first, ...left.filter(isRest), ...right.filter(isRest)]
 }
 
 function readCondition(body: Body<'JoinExpr'>, items: readonly FromItem[], builder: Builder): void {
@@ -136,10 +179,11 @@ function checkMerge(body: Body<'JoinExpr'>, left: readonly FromItem[], right: re
     [right, left],
   ] as const) {
     for (const item of side) {
-      for (const column of item.hidden) {
-        const merged = using.includes(column) || (body.isNatural === true && mayHave(other, column))
-        if (merged) objectToUse(at, item, column, false)
-      }
+      const natural = body.isNatural === true
+      const merges = (column: string): boolean => using.includes(column) || (natural && mayHave(other, column))
+      const column = [...item.hidden.keys()].find(merges)
+      if (column !== undefined) useHidden(at, labelOf(item, column, false), 'join')
+      if (item.veiled === true && (natural || using.length > 0)) useHidden(at, labelOf(item, '', true), 'join')
     }
   }
 }
@@ -154,14 +198,15 @@ function named(alias: Body<'Alias'>, items: readonly FromItem[]): FromItem {
   const all = items.flatMap((item) => item.columns ?? [])
   const renamed = parts(alias.colnames)
   // A renamed merge may shift positions: then every visible name counts as hidden.
-  const hides = items.some((item) => item.hidden.size > 0)
-  const hidden = items.flatMap((item) => [...item.hidden])
+  const hides = items.some(hidesSome)
+  const hidden = items.flatMap((item) => [...item.hidden.keys()])
   return {
     name: alias.aliasname ?? '',
     label: alias.aliasname ?? '',
     columns: known && renamed.length === 0 ? all : undefined,
     types: new Map(),
-    hidden: new Set(hides ? [...hidden, ...renamed] : []),
+    hidden: new Map((hides ? [...hidden, ...renamed] : []).map((name) => [name, 'derived' as const])),
+    veiled: items.some((item) => item.veiled === true),
     direct: false,
     few: () => false,
   }

@@ -1,5 +1,12 @@
-import { EFFECT_FUNCTIONS, HARMLESS_FUNCTIONS, OPAQUE_FUNCTIONS } from './builtin-functions.ts'
+import {
+  EFFECT_FUNCTIONS,
+  HARMLESS_FUNCTIONS,
+  OPAQUE_FUNCTIONS,
+  SET_RETURNING_FUNCTIONS,
+  VOLATILE_FUNCTIONS,
+} from './builtin-functions.ts'
 import { denied, object, touch, type At } from './findings.ts'
+import { useLargeObject, usesLargeObjects } from './large-objects.ts'
 import { targetResource } from './relations.ts'
 import { checkSetting } from './settings.ts'
 import { as, constantText, parts, type Body, type Node } from './tree.ts'
@@ -21,15 +28,41 @@ export function isHarmless(at: At, name: readonly string[]): boolean {
   return isBuiltin(at, name, HARMLESS_FUNCTIONS)
 }
 
-/** A call by name: nothing for the harmless ones, `sql.call` for the rest. */
-export function callFunction(at: At, name: readonly string[]): void {
+/**
+ * True when every function that the name may mean gives the same for the same arguments, within one statement. What is
+ * not harmless is not looked into: it counts as volatile.
+ */
+export function isStable(at: At, name: readonly string[]): boolean {
+  const bare = name.at(-1) ?? ''
+  if (isHarmless(at, name)) return !VOLATILE_FUNCTIONS.has(bare)
+  const builtin =
+    name.length === 1 && [EFFECT_FUNCTIONS, OPAQUE_FUNCTIONS, VOLATILE_FUNCTIONS].some((each) => each.has(bare))
+  if (builtin || name[0] === 'pg_catalog' || at.names.changed.has(`${bare}()`)) return false
+  return at.names.catalog.stableFunctions.has(bare)
+}
+
+/** True unless no function that the name may mean returns a set. */
+export function mayReturnSet(at: At, name: readonly string[]): boolean {
+  const bare = name.at(-1) ?? ''
+  const builtin = SET_RETURNING_FUNCTIONS.has(bare) || OPAQUE_FUNCTIONS.has(bare)
+  return builtin || at.names.catalog.setFunctions.has(bare) || at.names.changed.has(`${bare}()`)
+}
+
+/** A call by name: nothing for the harmless ones, `sql.lo_…` for large objects, `sql.call` for the rest. */
+export function callFunction(at: At, name: readonly string[], args: readonly Node[] = []): void {
   const text = (name[0] === 'pg_catalog' ? name.slice(1) : name).join('.').toLowerCase()
-  at.findings.functions.add(text)
+  noteCall(at, name, text)
   if (isHarmless(at, name)) return
+  if (usesLargeObjects(text) && isBuiltin(at, name, OPAQUE_FUNCTIONS)) return useLargeObject(at, text, args)
   touch(at, 'sql.call', targetResource(at.names), { args: { '/function': text } })
   if (isBuiltin(at, name, EFFECT_FUNCTIONS)) return
   at.findings.changesSearchPath = true
   objectToUnknown(at, `Function ${text}`)
+}
+
+function noteCall(at: At, name: readonly string[], text: string): void {
+  at.findings.functions.add(text)
+  if (!isStable(at, name)) at.findings.volatile.add(text)
 }
 
 /** `row.name` and `(row).name` call the function `name` when the row has no such column. */
@@ -38,11 +71,14 @@ export function callAsAttribute(at: At, name: string): void {
   if (known) callFunction(at, [name])
 }
 
+/** True when an operator outside pg_catalog has the symbol, or may have it since the catalog was read. */
+export function isOwnOperator(at: At, symbol: string): boolean {
+  return at.names.catalog.operators.has(symbol) || at.names.changed.has(`${symbol}()`)
+}
+
 /** An operator outside pg_catalog, or one that may be, runs somebody's function. */
 export function useOperator(at: At, name: readonly string[]): void {
-  const symbol = name.at(-1) ?? ''
-  const own = at.names.catalog.operators.has(symbol) || at.names.changed.has(`${symbol}()`)
-  const foreign = name.length > 1 ? name[0] !== 'pg_catalog' : own
+  const foreign = name.length > 1 ? name[0] !== 'pg_catalog' : isOwnOperator(at, name.at(-1) ?? '')
   if (!foreign) return
   touch(at, 'sql.call', targetResource(at.names), { args: { '/operator': name.join('.') } })
   objectToUnknown(at, `Operator ${name.join('.')}`)
@@ -51,7 +87,7 @@ export function useOperator(at: At, name: readonly string[]): void {
 /** CALL: procedures are never built in. */
 export function callProcedure(at: At, name: readonly string[]): void {
   const text = name.join('.').toLowerCase()
-  at.findings.functions.add(text)
+  noteCall(at, name, text)
   at.findings.changesSearchPath = true
   touch(at, 'sql.call', targetResource(at.names), { args: { '/function': text } })
   objectToUnknown(at, `Procedure ${text}`)
@@ -60,7 +96,10 @@ export function callProcedure(at: At, name: readonly string[]): void {
 function objectToUnknown(at: At, subject: string): void {
   if (at.hidden.columns.size === 0) return
   at.findings.touchesHidden = true
-  object(at, denied(`${subject} may show columns that are masked for you.`, 'use built-in functions only'))
+  object(
+    at,
+    denied(`${subject} may show columns that are masked for you.`, 'use built-in functions and operators only'),
+  )
 }
 
 /** set_config is SET in another form: the same settings are refused, and which one it is has to be legible. */

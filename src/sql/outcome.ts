@@ -1,5 +1,6 @@
 import type { Effect } from '../gateway/domain.ts'
 import type { At } from './findings.ts'
+import type { Hides } from './flow.ts'
 import type { CopyForm, SessionName, Statement } from './reader.ts'
 import type { Body, Node, NodeName } from './tree.ts'
 
@@ -10,6 +11,8 @@ export type Outcome = {
   readonly uses?: SessionName
   readonly transaction?: Statement['transaction']
   readonly copy?: CopyForm
+  /** What is hidden in the columns it returns. */
+  readonly hides?: Hides
 }
 
 /** How one kind of statement is read: its touches and objections go to the findings. */

@@ -1,18 +1,32 @@
 import { refuse } from '../gateway/refusals.ts'
 import { readDelete, readInsert, readMerge, readUpdate } from './changes.ts'
-import { walk } from './expressions.ts'
-import { noteChange, object, rename, renameTypes, touch, type At, type Shape } from './findings.ts'
+import { walk, walkUse } from './expressions.ts'
+import {
+  newFindings,
+  noteChange,
+  object,
+  objectToCopy,
+  rename,
+  renameTypes,
+  touch,
+  type At,
+  type Columns,
+  type Shape,
+} from './findings.ts'
+import { hidesAny, type Hides } from './flow.ts'
 import { creationSchema, schemaResource, targetResource } from './relations.ts'
 import { readSelect } from './select.ts'
 import { open, parts, as, type Body, type Node, type NodeName } from './tree.ts'
 
-type Read<K extends NodeName> = (body: Body<K>, at: At, bare: boolean) => Shape
+type Read<K extends NodeName> = (body: Body<K>, at: At) => Shape
 
 const QUERIES: { readonly [K in NodeName]?: Read<K> } = {
-  SelectStmt: (body, at, bare) => {
-    if (body.intoClause === undefined) return readSelect(body, at, bare)
+  SelectStmt: (body, at) => {
+    const shape = readSelect(body, at)
+    if (body.intoClause === undefined) return shape
     createInto(body.intoClause, at)
-    return readSelect(body, at, false)
+    objectToCopy(at, shape)
+    return shape
   },
   InsertStmt: readInsert,
   UpdateStmt: readUpdate,
@@ -21,12 +35,14 @@ const QUERIES: { readonly [K in NodeName]?: Read<K> } = {
 }
 
 /** Reads a whole query with its WITH list, and notes what it gives. */
-export function readQuery(node: Node, at: At, bare: boolean): Shape {
+export function readQuery(node: Node, outside: At): Shape {
+  const at: At = { ...outside, flow: undefined, under: undefined, use: undefined }
   const [name, body] = open(node) ?? []
   const read = name === undefined ? undefined : (QUERIES[name] as Read<NodeName> | undefined)
   if (read === undefined || body === undefined) return objectToUnknown(at, name)
-  const inside = readWith((body as Body<'SelectStmt'>).withClause, at)
-  const shape = read(body as never, inside, bare)
+  const { inside, correlated } = readWith((body as Body<'SelectStmt'>).withClause, at)
+  const own = read(body as never, inside)
+  const shape = correlated ? { ...own, correlated } : own
   at.findings.shapes.set(body, shape)
   return shape
 }
@@ -34,24 +50,70 @@ export function readQuery(node: Node, at: At, bare: boolean): Shape {
 function objectToUnknown(at: At, name: string | undefined): Shape {
   touch(at, 'sql.unknown', targetResource(at.names))
   object(at, refuse('unreadable', `A ${name ?? 'query'} cannot be read here.`, [{ do: 'change', hint: 'use SELECT' }]))
-  return { columns: undefined, few: () => false, correlated: true }
+  return { columns: undefined, hides: [], few: () => false, correlated: true }
 }
 
 /** A WITH item sees those before it; with RECURSIVE, itself and all others too. None sees the query's own FROM. */
-function readWith(clause: Body<'WithClause'> | undefined, at: At): At {
-  if (clause === undefined) return at
+function readWith(clause: Body<'WithClause'> | undefined, at: At): { inside: At; correlated: boolean } {
+  if (clause === undefined) return { inside: at, correlated: false }
   const items = (clause.ctes ?? []).flatMap((node) => as('CommonTableExpr', node) ?? [])
-  const ctes = new Map(at.ctes)
-  const unknown: Shape = { columns: undefined, few: () => false, correlated: false }
-  if (clause.recursive === true) for (const item of items) ctes.set(item.ctename ?? '', unknown)
+  const known = clause.recursive === true ? assumedOf(items, at) : at.ctes
+  const read = readItems(items, at, known)
+  const correlated = items.some((item) => read.get(item.ctename ?? '')!.correlated)
+  return { inside: { ...at, ctes: clause.recursive === true ? known : read }, correlated }
+}
+
+function readItems(
+  items: readonly Body<'CommonTableExpr'>[],
+  at: At,
+  before: ReadonlyMap<string, Shape>,
+): Map<string, Shape> {
+  const ctes = new Map(before)
   for (const item of items) {
-    const shape = at.query(item.ctequery ?? ({} as Node), { ...at, ctes }, false)
-    walk([item.search_clause, item.cycle_clause], at)
-    const renamed = parts(item.aliascolnames)
-    const named = { ...shape, columns: rename(shape.columns, renamed), types: renameTypes(shape, renamed) }
-    ctes.set(item.ctename ?? '', clause.recursive === true ? unknown : named)
+    const shape = at.query(item.ctequery ?? ({} as Node), { ...at, ctes })
+    walkUse([item.search_clause, item.cycle_clause], at, 'order')
+    ctes.set(item.ctename ?? '', named(item, shape))
   }
-  return { ...at, ctes }
+  return ctes
+}
+
+/** SEARCH and CYCLE add columns that are made of others ("WITH Clause"). */
+function named(item: Body<'CommonTableExpr'>, shape: Shape): Shape {
+  const renamed = parts(item.aliascolnames)
+  const types = renameTypes(shape, renamed)
+  const adds = item.search_clause !== undefined || item.cycle_clause !== undefined
+  if (adds) return { ...shape, columns: undefined, hides: veil(shape.hides), types }
+  return { ...shape, columns: rename(shape.columns, renamed), types }
+}
+
+/** So many times at most is looked what flows where in items that see each other. */
+const MOST_ROUNDS = 8
+
+/**
+ * What is hidden in an item may come back into it: what they give is found out by reading them until nothing more flows. Of
+ * an item that sees itself, neither types nor a bound of its rows are known.
+ */
+function assumedOf(items: readonly Body<'CommonTableExpr'>[], at: At): ReadonlyMap<string, Shape> {
+  const assume = (item: Body<'CommonTableExpr'>, hides: Hides, columns?: Columns): [string, Shape] => [
+    item.ctename ?? '',
+    { columns, hides, few: () => false, correlated: false },
+  ]
+  let assumed = new Map(items.map((item) => assume(item, [])))
+  const rounds = at.hidden.columns.size > 0 ? MOST_ROUNDS : -1
+  for (let round = 0, before = ''; round <= rounds; round++) {
+    const read = readItems(items, { ...at, findings: newFindings() }, new Map([...at.ctes, ...assumed]))
+    const found = items.map((item) => read.get(item.ctename ?? '')!)
+    const flows = JSON.stringify(found.map(({ hides }) => hides))
+    if (flows === before) break
+    before = flows
+    const hides = (place: number): Hides => (round < MOST_ROUNDS ? found[place]!.hides : veil(found[place]!.hides))
+    assumed = new Map(items.map((item, place) => assume(item, hides(place), found[place]!.columns)))
+  }
+  return new Map([...at.ctes, ...assumed])
+}
+
+function veil(hides: Hides): Hides {
+  return hidesAny(hides) ? 'all' : hides
 }
 
 /** The table that SELECT INTO and CREATE TABLE AS make. */

@@ -1,6 +1,7 @@
 import type { Effect, Refusal, Touch } from '../gateway/domain.ts'
 import type { Soon } from '../gateway/source.ts'
 import type { Catalog } from './catalog.ts'
+import type { Hides } from './flow.ts'
 
 /** How a statement uses the names that live in a session: prepared statements and cursors share them with the wire. */
 export type SessionName =
@@ -52,6 +53,8 @@ export type Statement = {
   readonly nameChanges: readonly NameChange[]
   /** True when a relation with a hidden column is read or written: error texts of the session are then withheld. */
   readonly touchesHidden: boolean
+  /** What is hidden in the columns it returns; absent: nothing. */
+  readonly hides?: Hides
   /** EXPLAIN can be asked of it: one SELECT, INSERT, UPDATE, DELETE or MERGE with harmless functions only. */
   readonly explainable: boolean
   readonly objection?: Refusal
@@ -62,6 +65,9 @@ export type Reading =
   | { readonly statements: readonly Statement[] }
   | { readonly objection: Refusal; readonly sqlstate?: string }
 
+/** Whether columns that the identity must not see may be used in predicates, ordering and grouping. */
+export type Inference = 'none' | 'equality' | 'any'
+
 export type ReadRequest = {
   /** Exactly the bytes of the wire, decoded as UTF-8; contains no NUL. */
   readonly text: string
@@ -71,6 +77,8 @@ export type ReadRequest = {
   readonly searchPath?: readonly string[]
   /** Data classes that the session's identity must not see. */
   readonly hidden: readonly string[]
+  /** Left out: `none`. */
+  readonly inference?: Inference
   /** The `nameChanges` of earlier texts whose transaction is still open: the catalog cannot know them. */
   readonly changed?: readonly NameChange[]
   /** Temporary schemas that are the session's own (`pg_temp_3`); undefined when not known: then all of them count. */

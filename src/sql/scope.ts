@@ -1,3 +1,5 @@
+import type { Secrecy } from './flow.ts'
+
 /** One item of a FROM list, as expressions see it. */
 export type FromItem = {
   /** The alias, or the relation's own name; empty for what cannot be named. */
@@ -8,18 +10,25 @@ export type FromItem = {
   columns: readonly string[] | undefined
   /** Types of columns by name, as far as they are known: as in the catalog, or `mixed`. */
   types: ReadonlyMap<string, string>
-  /** Names, as visible here, of the columns that the identity must not see. */
-  readonly hidden: ReadonlySet<string>
-  /** False where a value no longer carries its column's origin: old and new rows, excluded, a named join. */
+  /** The columns with something in them that the identity must not see, by their names as visible here. */
+  hidden: ReadonlyMap<string, Secrecy>
+  /** True when something in it is hidden and its columns are not known: then every name may be that. */
+  veiled?: boolean
+  /** False for what is no relation's row as it is: its columns need not name rows. */
   readonly direct: boolean
   /** True when it gives few rows whatever the conditions are. */
   few: () => boolean
 }
 
+/** A column that `*` stands for. */
+export type StarColumn = { readonly item: FromItem; readonly name: string }
+
 /** What the names of an expression may mean: the items of its own query, then those of the queries around it. */
 export type Scope = {
   readonly items: readonly FromItem[]
   readonly parent: Scope | undefined
+  /** What `*` stands for, in order; undefined when not known. Left out: the columns of the items, one after the other. */
+  readonly star?: readonly StarColumn[] | undefined
   /** False inside a FROM list, where an item may or may not be in sight: then outer queries are looked through too. */
   readonly certain: boolean
   /** Set when a name was, or may have been, one of an outer query. */
@@ -33,7 +42,7 @@ export type Sight =
       readonly item: FromItem
       readonly column: string
       readonly whole: boolean
-      readonly own: boolean
+      readonly secrecy: Secrecy
     }
   | { readonly kind: 'known'; readonly item: FromItem }
   /** No such column as far as is known: an error at the target, or `row.function`. */
@@ -41,8 +50,19 @@ export type Sight =
 
 export const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax', 'tableoid'])
 
-export function openScope(items: readonly FromItem[], parent: Scope | undefined, certain = true): Scope {
-  return { items, parent, certain, escaped: false }
+export function openScope(
+  items: readonly FromItem[],
+  parent: Scope | undefined,
+  certain = true,
+  star: Scope['star'] = columnsOf(items),
+): Scope {
+  return { items, parent, certain, star, escaped: false }
+}
+
+/** The columns of the items, one after the other; undefined when not known of all. */
+export function columnsOf(items: readonly FromItem[]): readonly StarColumn[] | undefined {
+  if (items.some((item) => item.columns === undefined)) return undefined
+  return items.flatMap((item) => item.columns!.map((name) => ({ item, name })))
 }
 
 /** What a column reference without `*` means; in doubt it is the hidden column. `fields` as in ColumnRef. */
@@ -50,7 +70,7 @@ export function look(scope: Scope | undefined, fields: readonly string[]): Sight
   const column = fields.at(-1) ?? ''
   const qualifier = fields.at(-2)
   for (let level = scope; level !== undefined; level = level.parent) {
-    const sight = lookInto(level, column, qualifier, level === scope)
+    const sight = lookInto(level, column, qualifier)
     if (sight?.kind === 'hidden') return sight
     if (sight !== undefined && level.certain) return sight
     level.escaped = true
@@ -58,22 +78,35 @@ export function look(scope: Scope | undefined, fields: readonly string[]): Sight
   return qualifier === undefined ? lookForRow(scope, column) : { kind: 'unknown' }
 }
 
-function lookInto(level: Scope, column: string, qualifier: string | undefined, own: boolean): Sight | undefined {
+function lookInto(level: Scope, column: string, qualifier: string | undefined): Sight | undefined {
   const items = qualifier === undefined ? level.items : level.items.filter((item) => item.name === qualifier)
-  const hiding = items.find((item) => item.hidden.has(column))
-  if (hiding !== undefined) return { kind: 'hidden', item: hiding, column, whole: false, own }
+  const hiding = items.find((item) => secrecyOf(item, column) !== undefined)
+  if (hiding !== undefined)
+    return { kind: 'hidden', item: hiding, column, whole: false, secrecy: secrecyOf(hiding, column)! }
   const knowing = items.find((item) => item.columns?.includes(column))
   if (knowing !== undefined) return { kind: 'known', item: knowing }
-  if (qualifier === undefined || items.length === 0 || SYSTEM_COLUMNS.has(column)) return undefined
+  if (qualifier === undefined || items.length === 0) return undefined
+  if (SYSTEM_COLUMNS.has(column)) return items[0]!.direct ? { kind: 'known', item: items[0]! } : undefined
   // `row.name` without such a column is the function `name` of the whole row.
-  const row = items.find((item) => item.hidden.size > 0)
-  return row === undefined ? { kind: 'unknown' } : { kind: 'hidden', item: row, column, whole: true, own }
+  const row = items.find(hidesSome)
+  return row === undefined
+    ? { kind: 'unknown' }
+    : { kind: 'hidden', item: row, column, whole: true, secrecy: 'derived' }
+}
+
+export function secrecyOf(item: FromItem, column: string): Secrecy | undefined {
+  return item.hidden.get(column) ?? (item.veiled === true && !SYSTEM_COLUMNS.has(column) ? 'derived' : undefined)
+}
+
+/** True when its whole row shows something hidden. */
+export function hidesSome(item: FromItem): boolean {
+  return item.hidden.size > 0 || item.veiled === true
 }
 
 function lookForRow(scope: Scope | undefined, name: string): Sight {
   for (let level = scope; level !== undefined; level = level.parent) {
-    const row = level.items.find((item) => item.name === name && item.hidden.size > 0)
-    if (row !== undefined) return { kind: 'hidden', item: row, column: name, whole: true, own: level === scope }
+    const row = level.items.find((item) => item.name === name && hidesSome(item))
+    if (row !== undefined) return { kind: 'hidden', item: row, column: name, whole: true, secrecy: 'derived' }
   }
   return { kind: 'unknown' }
 }
@@ -88,4 +121,15 @@ export function starItems(scope: Scope | undefined, qualifier: string | undefine
     level.escaped = true
   }
   return found
+}
+
+/** What `*` or `name.*` stands for in a select list; not `exact`: as far as it is known, in no certain order. */
+export function starColumns(
+  scope: Scope | undefined,
+  qualifier: string | undefined,
+): { readonly columns: readonly StarColumn[]; readonly items: readonly FromItem[]; readonly exact: boolean } {
+  const items = starItems(scope, qualifier)
+  const columns = qualifier === undefined ? scope?.star : columnsOf(items)
+  const known = items.filter((item) => item.columns !== undefined)
+  return { columns: columns ?? columnsOf(known)!, items, exact: columns !== undefined }
 }

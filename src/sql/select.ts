@@ -1,16 +1,19 @@
 import { conjuncts, fewItems, hasSmallLimit, isAggregate, isRowByRow } from './bounds.ts'
-import { useColumn, walk } from './expressions.ts'
-import { objectToUse, type At, type Shape } from './findings.ts'
+import { useColumn, walk, walkUse } from './expressions.ts'
+import { useHidden, type At, type Columns, type Shape } from './findings.ts'
+import { either, hidesAny, newFlow, type Hides, type Secrecy, type Use } from './flow.ts'
 import { readFrom, type From, type ReadFacts } from './from.ts'
-import { look, openScope, starItems, type FromItem, type Scope } from './scope.ts'
+import { hidesSome, look, openScope, secrecyOf, starColumns, type FromItem, type Scope } from './scope.ts'
 import { as, parts, type Body, type Node } from './tree.ts'
 
-/** An item of a select list; `hidden` when it is a bare column that will be masked on its way to the client. */
+/** An item of a select list. */
 type Output = {
   readonly name: string | undefined
   /** Where it is a bare column whose type is known. */
   readonly type?: string | undefined
-  readonly hidden?: { readonly item: FromItem; readonly column: string }
+  readonly secrecy: Secrecy | null
+  /** What of it is hidden, for messages. */
+  readonly column?: string | undefined
 }
 export type Outputs = {
   readonly list: readonly Output[]
@@ -18,19 +21,18 @@ export type Outputs = {
 }
 
 /** Reads one SELECT, VALUES or TABLE, or an arm of a set operation; its WITH is read already. */
-export function readSelect(body: Body<'SelectStmt'>, at: At, bare: boolean): Shape {
+export function readSelect(body: Body<'SelectStmt'>, at: At): Shape {
   if (body.op !== undefined && body.op !== 'SETOP_NONE') return readSetOperation(body, at)
   const from = readFrom(body.fromClause ?? [], at, factsOf(body))
-  const scope = openScope(from.items, at.scope)
+  const scope = openScope(from.items, at.scope, true, from.star)
   const inside = { ...at, scope }
-  walk(
-    [body.whereClause, body.havingClause, body.windowClause, body.limitCount, body.limitOffset, body.valuesLists],
-    inside,
-  )
-  const outputs = readTargets(body.targetList ?? [], inside, bare)
+  walk([body.whereClause, body.havingClause], inside)
+  walkUse([body.windowClause, body.limitCount, body.limitOffset], inside, 'order')
+  const outputs = body.valuesLists === undefined ? readTargets(body.targetList ?? [], inside) : readValues(body, inside)
   readOrder(body, outputs, inside)
   return {
-    columns: outputColumns(body, outputs),
+    columns: namesOf(outputs),
+    hides: hidesOf(outputs),
     types: outputTypes(outputs),
     few: once(() => isFew(body, from, inside)),
     correlated: scope.escaped || from.correlated,
@@ -43,14 +45,24 @@ function factsOf(body: Body<'SelectStmt'>): ReadFacts {
   return { hasWhere: body.whereClause !== undefined, args: lock === '' ? {} : { '/lock': lock } }
 }
 
-/** Arms are inner queries: an operation on sets compares values, and what comes out has no origin. */
+/** UNION ALL lines up the rows of its arms; every other operation on sets compares them. */
 function readSetOperation(body: Body<'SelectStmt'>, at: At): Shape {
   const scope = openScope([], at.scope)
-  const arms = [body.larg, body.rarg].map((arm) => at.query({ SelectStmt: arm ?? {} }, at, false))
-  walk([body.sortClause, body.limitCount, body.limitOffset], { ...at, scope })
-  const [left, right] = arms
-  const few = once(() => hasSmallLimit(body) || (left!.few() && (body.op === 'SETOP_EXCEPT' || right!.few())))
-  return { columns: left!.columns, few, correlated: arms.some((arm) => arm.correlated) || scope.escaped }
+  const [left, right] = [body.larg, body.rarg].map((arm) => at.query({ SelectStmt: arm ?? {} }, at)) as [Shape, Shape]
+  const hides = either(left.hides, right.hides)
+  const compares = body.op !== 'SETOP_UNION' || body.all !== true
+  if (compares && hidesAny(hides)) useHidden(at, 'A column of an operation on sets', 'group')
+  readOrder(body, outputsOf(left.columns, hides), { ...at, scope })
+  walkUse([body.limitCount, body.limitOffset], { ...at, scope }, 'order')
+  const few = once(() => hasSmallLimit(body) || (left.few() && (body.op === 'SETOP_EXCEPT' || right.few())))
+  const correlated = left.correlated || right.correlated || scope.escaped
+  return { columns: left.columns, hides, few, correlated }
+}
+
+function outputsOf(columns: Shape['columns'], hides: Hides): Outputs {
+  const secrecies = hides === 'all' ? (columns ?? []).map(() => 'derived' as const) : hides
+  const list = secrecies.map((secrecy, place) => ({ name: columns?.[place], secrecy }))
+  return { list, exact: hides !== 'all' && columns !== undefined }
 }
 
 /** Asked again, it answers without looking again. */
@@ -61,17 +73,33 @@ function once(find: () => boolean): () => boolean {
 
 function isFew(body: Body<'SelectStmt'>, from: From, at: At): boolean {
   if (hasSmallLimit(body)) return true
-  if (!isRowByRow(at, body.targetList ?? [])) return false
-  if (isAggregate(body)) return true
+  if (!isRowByRow(at, [...(body.targetList ?? []), ...(body.valuesLists ?? [])])) return false
+  if (isAggregate(at, body)) return true
   const conditions = [...conjuncts(body.whereClause), ...from.conditions.flatMap(conjuncts)]
   return fewItems(at, from.items, conditions).size === from.items.length
 }
 
-function outputColumns(body: Body<'SelectStmt'>, outputs: Outputs): readonly string[] | undefined {
-  const rows = as('List', body.valuesLists?.[0])?.items
-  if (rows !== undefined) return rows.map((_, i) => `column${i + 1}`)
-  const names = outputs.list.map((output) => output.name)
-  return outputs.exact && names.every((name) => name !== undefined) ? names : undefined
+/** VALUES: rows of equal length, whose columns are numbered. */
+function readValues(body: Body<'SelectStmt'>, at: At): Outputs {
+  const rows = (body.valuesLists ?? []).map((row) => as('List', row)?.items ?? [])
+  const read = rows.map((row) => row.map((value) => secrecyIn(value, at).secrecy))
+  const hides = read.reduce<Hides>(
+    (all, row) => either(all, row),
+    (rows[0] ?? []).map(() => null),
+  )
+  return outputsOf(
+    (rows[0] ?? []).map((_, place) => `column${place + 1}`),
+    hides,
+  )
+}
+
+function namesOf(outputs: Outputs): Columns {
+  return outputs.exact ? outputs.list.map((output) => output.name) : undefined
+}
+
+export function hidesOf({ list, exact }: Outputs): Hides {
+  const hides = list.map(({ secrecy }) => secrecy)
+  return exact || !hidesAny(hides) ? hides : 'all'
 }
 
 /** A name that two outputs have cannot be used by anybody. */
@@ -79,73 +107,71 @@ function outputTypes(outputs: Outputs): ReadonlyMap<string, string> {
   return new Map(outputs.list.flatMap(({ name, type }) => (name && type ? [[name, type] as const] : [])))
 }
 
-/** Reads a select list or RETURNING. A bare column of a table passes when `bare`; everything else is a use. */
-export function readTargets(targets: readonly Node[], at: At, bare: boolean): Outputs {
+/** Reads a select list or RETURNING: what is hidden goes to its outputs. */
+export function readTargets(targets: readonly Node[], at: At): Outputs {
   const read = targets.map((node) => {
     const target = as('ResTarget', node)
     const column = as('ColumnRef', target?.val)
     if (column === undefined) return readExpression(target, at)
-    return isStar(column) ? readStar(column, at, bare) : readBare(column, target?.name, at, bare)
+    return isStar(column) ? readStar(column, at) : readBare(column, target?.name, at)
   })
   return { list: read.flatMap((each) => each.list), exact: read.every((each) => each.exact) }
 }
 
+/** What is hidden in an expression whose value goes to an output. */
+function secrecyIn(value: Node | undefined, at: At): Pick<Output, 'secrecy' | 'column'> {
+  const flow = newFlow()
+  walk(value, { ...at, flow })
+  return flow
+}
+
+/** `(row).*` gives as many columns as the row has. */
 function readExpression(target: Body<'ResTarget'> | undefined, at: At): Outputs {
-  walk(target?.val, at)
+  const output = secrecyIn(target?.val, at)
   const call = parts(as('FuncCall', target?.val)?.funcname).at(-1)
-  return { list: [{ name: target?.name ?? call }], exact: as('A_Indirection', target?.val) === undefined }
+  const name = target?.name ?? call
+  const ends = as('A_Indirection', target?.val)?.indirection?.at(-1)
+  return { list: [{ ...output, name }], exact: as('A_Star', ends) === undefined }
 }
 
 function isStar(column: Body<'ColumnRef'>): boolean {
   return as('A_Star', column.fields?.at(-1)) !== undefined
 }
 
-function readStar(column: Body<'ColumnRef'>, at: At, bare: boolean): Outputs {
-  const qualifier = parts(column.fields).at(-1)
-  const items = starItems(at.scope, qualifier)
-  const own = items.every((item) => at.scope?.items.includes(item) === true && item.direct)
-  if (!bare || !own) useColumn(column, at)
-  const list = items.flatMap((item) =>
-    (item.columns ?? []).map((name) => {
-      const output = { name, type: item.types.get(name) }
-      return item.hidden.has(name) ? { ...output, hidden: { item, column: name } } : output
-    }),
-  )
-  return { list, exact: items.every((item) => item.columns !== undefined) && isUnmerged(items) }
+function readStar(column: Body<'ColumnRef'>, at: At): Outputs {
+  const star = starColumns(at.scope, parts(column.fields).at(-1))
+  const list = star.columns.map(({ item, name }): Output => {
+    const secrecy = secrecyOf(item, name) ?? null
+    return { name, type: item.types.get(name), secrecy, ...(secrecy && { column: `${item.label}.${name}` }) }
+  })
+  const veiled = star.items.find((item) => item.columns === undefined && hidesSome(item))
+  const rest: Output[] = veiled === undefined ? [] : [{ name: undefined, secrecy: 'derived', column: veiled.label }]
+  return { list: [...list, ...rest], exact: star.exact }
 }
 
-/** USING and NATURAL list a merged column once: then positions are not those of the items. */
-function isUnmerged(items: readonly FromItem[]): boolean {
-  const names = items.flatMap((item) => item.columns ?? [])
-  return new Set(names).size === names.length
-}
-
-function readBare(column: Body<'ColumnRef'>, alias: string | undefined, at: At, bare: boolean): Outputs {
+function readBare(column: Body<'ColumnRef'>, alias: string | undefined, at: At): Outputs {
   const names = parts(column.fields)
-  const name = alias ?? names.at(-1)
+  const flow = newFlow()
+  useColumn(column, { ...at, flow })
   const sight = look(at.scope, names)
-  if (!bare || sight.kind !== 'hidden' || sight.whole || !sight.own || !sight.item.direct) {
-    useColumn(column, at)
-    const type = sight.kind === 'unknown' ? undefined : sight.item.types.get(names.at(-1) ?? '')
-    return { list: [{ name, type }], exact: true }
-  }
-  return { list: [{ name, hidden: { item: sight.item, column: sight.column } }], exact: true }
+  const type = sight.kind === 'unknown' ? undefined : sight.item.types.get(names.at(-1) ?? '')
+  const { secrecy, column: hidden } = flow
+  return { list: [{ name: alias ?? names.at(-1), type, secrecy, column: hidden }], exact: true }
 }
 
 /** DISTINCT, GROUP BY and ORDER BY, which may name an output by its alias or position. */
 function readOrder(body: Body<'SelectStmt'>, outputs: Outputs, at: At): void {
   const distinct = body.distinctClause?.filter((node) => Object.keys(node).length > 0)
   const plain = body.distinctClause !== undefined && distinct?.length === 0
-  if (plain || body.groupClause !== undefined) for (const output of outputs.list) objectToOutput(output, at)
-  for (const node of [...(distinct ?? []), ...(body.groupClause ?? []), ...(body.sortClause ?? [])]) {
-    readKey(node, outputs, at)
-  }
+  if (plain || body.groupClause !== undefined) for (const output of outputs.list) useOutput(output, at, 'group')
+  for (const node of [...(distinct ?? []), ...(body.groupClause ?? [])]) readKey(node, outputs, at, 'group')
+  for (const node of body.sortClause ?? []) readKey(node, outputs, at, 'order')
 }
 
-function readKey(node: Node, outputs: Outputs, at: At): void {
+function readKey(node: Node, outputs: Outputs, at: At, use: Use): void {
   const key = as('SortBy', node)?.node ?? node
-  for (const output of named(key, outputs)) objectToOutput(output, at)
-  walk([node], at)
+  for (const output of named(key, outputs)) useOutput(output, at, use)
+  walkUse([node], at, use)
 }
 
 /** The outputs that a key may mean; without known positions, all of them. */
@@ -157,25 +183,22 @@ function named(key: Node, outputs: Outputs): readonly Output[] {
   return alias.length === 1 ? outputs.list.filter((output) => output.name === alias[0]) : []
 }
 
-function objectToOutput(output: Output, at: At): void {
-  if (output.hidden !== undefined) objectToUse(at, output.hidden.item, output.hidden.column, false)
+function useOutput({ secrecy, column }: Output, at: At, use: Use): void {
+  if (secrecy !== null) useHidden(at, column ?? 'A column of this', use)
 }
 
 /** Reads RETURNING: the rows of the statement, and their old and new versions. */
 export function readReturning(
   clause: Body<'ReturningClause'> | undefined,
   items: readonly FromItem[],
+  target: FromItem,
   at: At,
-  bare: boolean,
-): Shape {
-  const target = items[0]
-  const versions = target === undefined ? [] : versionNames(clause).map((name) => ({ ...target, name, direct: false }))
+): Pick<Shape, 'columns' | 'hides'> {
+  const versions = versionNames(clause).map((name) => ({ ...target, name, direct: false }))
   const visible = openScope(items, undefined)
   const scope: Scope = { ...visible, parent: openScope(versions, at.scope) }
-  const outputs = readTargets(clause?.exprs ?? [], { ...at, scope }, bare)
-  const names = outputs.list.map((output) => output.name)
-  const known = outputs.exact && names.every((name) => name !== undefined)
-  return { columns: known ? names : undefined, few: () => false, correlated: false }
+  const outputs = readTargets(clause?.exprs ?? [], { ...at, scope })
+  return { columns: namesOf(outputs), hides: hidesOf(outputs) }
 }
 
 function versionNames(clause: Body<'ReturningClause'> | undefined): readonly string[] {

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import { COMMANDS } from './commands.ts'
 import { DEFINITIONS } from './definitions.ts'
 import { readAt, readOne, touchesOf } from './fixtures.ts'
+import type { ReadRequest } from './reader.ts'
 
 const V = 'clinic/public.visits'
 
@@ -183,7 +184,34 @@ describe('analyse', () => {
   it('collects functions and the presence of WHERE as facts', () => {
     const { own } = readOne('SELECT count(*), upper(now()::text) FROM visits WHERE abs(id) = 1', { hidden: [] })
       .touches[0]!.facts
-    assert.deepEqual(own, { has_where: true, functions: ['abs', 'count', 'now', 'upper'], predicates: [] })
+    assert.deepEqual(own, {
+      has_where: true,
+      functions: ['abs', 'count', 'now', 'upper'],
+      volatile_functions: [],
+      predicates: [],
+    })
+  })
+
+  it('tells volatile functions, and those of which nothing is known, from the rest', () => {
+    const volatile = (text: string, request: Partial<ReadRequest> = {}): unknown =>
+      readOne(text, { hidden: [], ...request }).touches[0]!.facts.own.volatile_functions
+    assert.deepEqual(volatile('SELECT random(), abs(random()), now(), clock_timestamp()'), [
+      'clock_timestamp',
+      'random',
+    ])
+    assert.deepEqual(volatile("SELECT nextval('ticket'), pg_catalog.nextval('ticket')"), ['nextval'])
+    assert.deepEqual(volatile('SELECT mail_of(1), public.mail_of(2), upper($1)'), [])
+    assert.deepEqual(volatile('SELECT purge(), nobody.knows(), lower($1)'), ['lower', 'nobody.knows', 'purge'])
+    assert.deepEqual(volatile("SELECT pg_read_file('x'), query_to_xml($1, true, true, '')"), [
+      'pg_read_file',
+      'query_to_xml',
+    ])
+    assert.deepEqual(volatile('SELECT random(), public.random()'), ['random'])
+    assert.deepEqual(volatile('SELECT mail_of(1)', { changed: [{ name: 'mail_of()', now: 'made' }] }), ['mail_of'])
+    assert.deepEqual(volatile('CALL purge(1)'), ['purge'])
+    assert.deepEqual(volatile('EXPLAIN SELECT random()'), ['random'])
+    assert.deepEqual(volatile('SELECT v.purge FROM visits v'), ['purge'])
+    assert.deepEqual(volatile('DELETE FROM visits WHERE id = random()'), ['random'])
   })
 })
 

@@ -86,14 +86,10 @@ describe('the SQL reader', () => {
   })
 
   it('reads deep nests and long chains within its time', async () => {
-    const own = startSqlReader()
-    own.learn('clinic', CLINIC)
-    await nodes('SELECT 1', own)
-    assert.deepEqual(await nodes(`SELECT ${'(SELECT '.repeat(1000)}1${')'.repeat(1000)}`, own), ['SelectStmt'])
-    assert.deepEqual(await nodes(`SELECT 1${'+1'.repeat(10_000)}`, own), ['SelectStmt'])
+    assert.deepEqual(await nodes(`SELECT ${'(SELECT '.repeat(1000)}1${')'.repeat(1000)}`), ['SelectStmt'])
+    assert.deepEqual(await nodes(`SELECT 1${'+1'.repeat(10_000)}`), ['SelectStmt'])
     const joins = Array.from({ length: 500 }, (_, i) => `JOIN visits v${i + 1} ON v${i}.id = v${i + 1}.id`)
-    assert.deepEqual(await nodes(`SELECT 1 FROM visits v0 ${joins.join(' ')}`, own), ['SelectStmt'])
-    await own[Symbol.asyncDispose]()
+    assert.deepEqual(await nodes(`SELECT 1 FROM visits v0 ${joins.join(' ')}`), ['SelectStmt'])
   })
 
   it('tells apart readings before and after a name has changed', async () => {
@@ -106,7 +102,7 @@ describe('the SQL reader', () => {
   })
 
   it('gives up on a text that takes too long, and works on', async () => {
-    const hasty = startSqlReader({ timeoutMs: 300 })
+    const hasty = startSqlReader({ timeoutMs: 1_000 })
     hasty.learn('clinic', CLINIC)
     const tables = Array.from({ length: 12_000 }, (_, i) => `visits v${i}`)
     assert.equal(await nodes(`SELECT ${tables.map(() => 'x').join()} FROM ${tables.join()}`, hasty), 'unreadable')

@@ -71,5 +71,9 @@ function checkText(text: string, maxTextBytes: number): Reading | undefined {
 
 /** Without the target's catalog nothing is known about what names mean. */
 function unknownCatalog(target: string): Reading {
-  return { objection: refuse('unavailable', `The catalog of ${target} has not been read yet.`) }
+  return {
+    objection: refuse('unavailable', `The catalog of ${target} has not been read yet.`, [
+      { do: 'wait', hint: 'Send it again in a moment.' },
+    ]),
+  }
 }

@@ -56,7 +56,7 @@ export async function take(client: RawClient, steps: readonly Step[]): Promise<r
 function readies(piece: Buffer): readonly number[] {
   const types: number[] = []
   for (let at = 0; at < piece.length; at += 1 + piece.readUInt32BE(at + 1)) types.push(piece[at]!)
-  return types.filter((type) => type === 0x51 || type === 0x53)
+  return types.filter((type) => type === 0x51 || type === 0x53 || type === 0x46)
 }
 
 /** SQLSTATEs of the errors among these; 42501 only where the gateway said it, not the target for want of a right. */

@@ -85,6 +85,7 @@ describe('a write that looks bounded, and is not, is refused', () => {
     'EXISTS (SELECT 1)', '(id, total) = (id, total)', '(paid, total) = (true, total)', 'ROW(id) IN (SELECT id FROM ledger)', '(1, paid) = (1, true)',
     'id = 1 OR true', 'id = 1 OR id <> 1', 'NOT (id = 1)', '(SELECT true) = (id = id)', 'coalesce(id, 1) = id', 'total = 0 OR total = total',
     "body LIKE 'r%'", "body ~ '.'", "at > '2000-01-01'", 'id = 1 IS NOT NULL', '(id = 1) IS DISTINCT FROM NULL', 'id = NULL IS NULL',
+    'id = (WITH q AS (SELECT ledger.id AS n) SELECT n FROM q)', 'id = id(ledger)', 'total = (random() * 0)::int', 'ctid IS NOT NULL', '(id = 1) IS NOT NULL',
     'id IN (SELECT v FROM (VALUES (1), (2)) x (v), ledger)', 'id IN (WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 3000) SELECT n FROM r)',
   ] // prettier-ignore
   const rows: readonly Attack[] = [
@@ -109,6 +110,11 @@ describe('a write that looks bounded, and is not, is refused', () => {
     'EXPLAIN ANALYZE DELETE FROM ledger WHERE paid',
     'UPDATE ledger SET paid = false WHERE paid IN (SELECT true)',
     'INSERT INTO ledger (id, total) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET total = 1; DELETE FROM ledger',
+    'DELETE FROM public.ledger USING attic.ledger WHERE attic.ledger.id = 1',
+    'UPDATE public.ledger SET total = 1 FROM attic.ledger WHERE attic.ledger.id = 1',
+    'DELETE FROM ledger WHERE id IN (SELECT q.k FROM ledger l, LATERAL (SELECT l.id AS k) q WHERE l.id = q.k)',
+    'WITH w AS (SELECT l.id FROM ledger l JOIN LATERAL (VALUES (l.id)) q (k) ON l.id = q.k) DELETE FROM ledger USING w WHERE ledger.id = w.id',
+    'INSERT INTO ledger (id, total) VALUES (generate_series(4000, 9000), 1)',
   ].map((text) => ({ title: text, steps: [text], code: '42501' }))
   const conditions = where.map((condition) => ({
     title: `DELETE WHERE ${condition}`,

@@ -133,16 +133,23 @@ describe('psql', { skip: WITHOUT_PSQL }, () => {
     const psql18 = (connection: PsqlOptions['connection']): Promise<Ended> =>
       runPsql(options({ connection, arguments: ['-At'], libpq18: true }), '\\conninfo', 'SELECT 1')
 
-    it('asks for protocol 3.2 and is served in 3.0', async () => {
-      const { output } = await psql18({ max_protocol_version: '3.2' })
-      assert.match(output, /^1$/m)
-    })
+    for (const version of ['3.0', '3.2', 'latest']) {
+      it(`is served in protocol ${version} when it insists`, async () => {
+        const { output } = await psql18({ min_protocol_version: version, max_protocol_version: version })
+        assert.match(output, /^1$/m)
+      })
+    }
 
-    it('hears that 3.2 is not spoken when it insists', async () => {
-      const { code, output } = await psql18({ min_protocol_version: '3.2', max_protocol_version: '3.2' })
-      assert.match(output, /server only supports protocol version 3\.0/)
-      assert.equal(code, 2)
-    })
+    for (const version of ['3.0', '3.2']) {
+      it(`cancels with the key of protocol ${version}`, async () => {
+        const connection = { min_protocol_version: version, max_protocol_version: version }
+        await using client = startPsql(options({ connection, libpq18: true }))
+        client.type('UPDATE customers SET balance = 0 WHERE id = 1;')
+        await client.until(/Held for approval/)
+        client.kill('SIGINT')
+        assert.match(await client.until(/57014/), /Cancelled while waiting for approval/)
+      })
+    }
 
     it('starts TLS at once with sslnegotiation=direct, verified', async () => {
       const verified = { sslmode: 'verify-full', sslrootcert: certificate }

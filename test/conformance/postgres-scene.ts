@@ -137,6 +137,7 @@ function coreOf(entries: Entry[], { beforeAppend, clock = systemClock }: FakeSce
     },
     authenticate: async () => ({ identity: AGENT }),
     url: 'http://localhost',
+    issuers: () => [],
     strangers: () => true,
     turns: takeTurns(),
     live: new Map(),
@@ -154,6 +155,8 @@ const POLICY: Policy = {
   },
   connect: () => ({ verdict: 'allow', rules: ['test'], policy: 'test', leaseMs: 600_000 }),
   unmasked: () => [],
+  undecided: () => [],
+  possibleActions: () => new Set(),
 }
 
 /** A target with the table `customers`, at the fake on this port. */

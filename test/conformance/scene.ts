@@ -114,6 +114,7 @@ function coreOf(store: Store, clock: FakeClock, recorder: FakeRecorder, policy: 
     authenticate: async (token) =>
       token === TOKEN ? { identity: agent } : { refusal: refuse('identity', 'The token is not good.') },
     url,
+    issuers: () => [],
     strangers: () => true,
     turns: takeTurns(),
     live: new Map(),

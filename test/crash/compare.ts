@@ -32,13 +32,19 @@ function permittedBy(record: StoredEntry): readonly Permitted[] {
     case 'session.opened':
       return inBothStages(`${OWN}: ${SEARCH_PATH}`)
     case 'preview':
-      return inBothStages(`${OWN}: EXPLAIN (FORMAT JSON) ${record.text}`, record.parameters)
+      return [
+        ...inBothStages(`${OWN}: EXPLAIN (FORMAT JSON) ${record.text}`, record.parameters),
+        ...ASIDE.flatMap((text) => inBothStages(`${OWN}: ${text}`)),
+      ]
     case 'operation':
       return record.decision === 'allow' ? [[record.stage, record.text, ...(record.parameters ?? [])]] : []
     default:
       return []
   }
 }
+
+/** In an open transaction the question is asked behind a savepoint. */
+const ASIDE = ['SAVEPOINT', 'ROLLBACK TO SAVEPOINT', 'RELEASE SAVEPOINT'].map((word) => `${word} sallyport_aside`)
 
 /** The gateway's own statement is prepared first. */
 function inBothStages(text: string, parameters: readonly (string | null)[] = []): readonly Permitted[] {

@@ -4,6 +4,9 @@ import { mkdir, readdir, rm, stat, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
 import type { Client } from 'pg'
+import type { SessionId } from '../../src/gateway/domain.ts'
+import type { SessionOpened, StoredEntry } from '../../src/record/entry.ts'
+import { readLog } from '../../src/record/read.ts'
 import { query } from '../client-messages.ts'
 import { rawConnect } from '../raw-client.ts'
 import { startSaboteur, type Saboteur } from './saboteur.ts'
@@ -116,17 +119,44 @@ describe('a log that cannot be written', () => {
 
   it('is on a disk that is nearly full: nothing new happens, ends are still recorded; with room again all goes on', async (t) => {
     if (whyNoDisk !== '') return t.skip(`no file system of its own can be mounted here: ${whyNoDisk}`)
-    const client = await scene.connect()
+    const [client, id] = await opened()
+    const [other] = await opened()
+    await fill()
+    await within('statements are refused', async () => (await refusalOf(other)) === 'unrecordable')
+    assert.deepEqual(await told(client.query('SELECT 1')), UNRECORDABLE)
+    assert.equal((await told(scene.connect())).refusal, 'unrecordable')
+    await client.end()
+    await within('its end is recorded', async () => (await recordsOf(id)).at(-1)?.type === 'session.closed')
+    const types = (await recordsOf(id)).map(({ type }) => type)
+    assert.deepEqual(types, ['session.opened', 'lease.revoked', 'session.closed'])
+    await roomAgain()
+  })
+
+  it('is on a disk that becomes nearly full while an operation runs: how that ended is still recorded', async (t) => {
+    if (whyNoDisk !== '') return t.skip(`no file system of its own can be mounted here: ${whyNoDisk}`)
+    const [client, id] = await opened()
+    const [other] = await opened()
+    const met = scene.sessions.meet('answered', 'late', 'hold')
+    const answer = told(client.query(`SELECT 'late' AS a`))
+    await met
+    await fill()
+    await within('statements are refused', async () => (await refusalOf(other)) === 'unrecordable')
+    scene.sessions.release()
+    assert.deepEqual(await answer, { ...UNRECORDABLE, severity: 'FATAL' })
+    await within('its end is recorded', async () => (await recordsOf(id)).at(-1)?.type === 'session.closed')
+    const ends = (await recordsOf(id)).flatMap((entry) =>
+      entry.type === 'answer' ? [[entry.size, entry.outcome]] : [],
+    )
+    assert.deepEqual(ends, [[0, { status: 'done', rows: 1 }]])
+    await roomAgain()
+  })
+
+  /** Less is left than the log keeps for ends; the gateway looks for that a few times a second. */
+  const fill = async (): Promise<void> => {
     const { bavail, bsize } = await statfs(scene.log)
     await writeFile(ballast(), Buffer.alloc(bavail * bsize - (15 << 20)))
-    await within('statements are refused', async () => (await refusalOf(client)) === 'unrecordable')
-    assert.equal((await told(scene.connect())).refusal, 'unrecordable')
-    const { length } = await scene.records()
-    await client.end()
-    const ended = async (): Promise<readonly string[]> =>
-      (await scene.records()).slice(length).flatMap(({ type }) => (type === 'checkpoint' ? [] : [type]))
-    await within('its end is recorded', async () => (await ended()).includes('session.closed'))
-    assert.deepEqual(await ended(), ['lease.revoked', 'session.closed'])
+  }
+  const roomAgain = async (): Promise<void> => {
     await rm(ballast())
     await within('somebody comes in', () =>
       scene.connect().then(
@@ -134,8 +164,14 @@ describe('a log that cannot be written', () => {
         () => false,
       ),
     )
-  })
-
+  }
+  const opened = async (): Promise<readonly [Client, SessionId]> => {
+    const client = await scene.connect()
+    const last = (await scene.records()).findLast(({ type }) => type === 'session.opened')
+    return [client, (last as SessionOpened).session]
+  }
+  const recordsOf = (session: SessionId): Promise<readonly StoredEntry[]> =>
+    Array.fromAsync(readLog({ dir: scene.log, session }))
   const refusalOf = (client: Client): Promise<string | undefined> =>
     client.query('SELECT 1').then(
       () => undefined,

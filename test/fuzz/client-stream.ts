@@ -1,4 +1,5 @@
 import { letterOf, stringsOf } from './answer-book.ts'
+import { CALLS } from './calls.ts'
 import type { Captured } from './corpus.ts'
 import { mutate, rename, whole } from './mutate.ts'
 import type { Random } from './random.ts'
@@ -75,6 +76,7 @@ const ROWS = ['1\t2\t2.50\tt\t2026-01-01\n', '900\t1\t', 'ada@example.com\n', '\
 )
 const ODD_FRAMES = [
   whole('F', Buffer.alloc(10)),
+  ...CALLS,
   whole('d', Buffer.from('data')),
   whole('c'),
   whole('f', Buffer.from('why\0')),
@@ -157,6 +159,7 @@ export class ClientStream {
     const random = this.#random
     const { sessions, frames, texts } = this.#seeds
     if (random.once(4)) return random.pick(frames)
+    if (random.once(40)) return random.pick(CALLS)
     if (random.once(30)) return whole('Q', Buffer.from(`${random.pick(texts)}\0`))
     if (this.#at >= this.#script.length || random.once(40)) {
       this.#script = random.pick(sessions)

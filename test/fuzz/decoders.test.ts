@@ -43,6 +43,7 @@ const CLIENT: Readonly<Record<string, Decoder>> = {
     decode: client.decodeExecute,
     encode: ({ portal, maxRows }: client.Execute) => encodeExecute(portal, maxRows),
   },
+  F: { decode: client.decodeFunctionCall },
   S: { decode: client.decodeEmpty },
   H: { decode: client.decodeEmpty },
   c: { decode: client.decodeEmpty },
@@ -57,6 +58,7 @@ const TARGET: Readonly<Record<string, Decoder>> = {
   E: { decode: target.decodeErrorFields },
   N: { decode: target.decodeErrorFields },
   C: { decode: target.decodeCommandComplete },
+  V: { decode: target.decodeFunctionCallResponse },
   Z: { decode: target.decodeReadyForQuery },
   S: { decode: target.decodeParameterStatus },
   A: { decode: target.decodeNotificationResponse },
@@ -139,7 +141,16 @@ describe('decoders, fuzzed', () => {
 
 const lengthOf = (frames: readonly Frame[]): number => frames.reduce((sum, { bytes }) => sum + bytes.length, 0)
 
-const SENT: readonly Sent[] = ['Query', 'Parse', 'Bind', 'DescribeStatement', 'DescribePortal', 'Execute', 'Close']
+const SENT: readonly Sent[] = [
+  'Query',
+  'FunctionCall',
+  'Parse',
+  'Bind',
+  'DescribeStatement',
+  'DescribePortal',
+  'Execute',
+  'Close',
+]
 
 describe('the matching of answers, fuzzed', () => {
   it('ends every expectation once, whatever comes, and throws nothing but a protocol fault', () => {

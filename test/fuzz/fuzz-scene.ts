@@ -15,6 +15,7 @@ import { postgres } from '../../src/protocols/postgres/postgres.ts'
 import type { Stored } from '../../src/record/recorder.ts'
 import type { SqlReader } from '../../src/sql/reader.ts'
 import { gatewayTo, openDoor } from '../conformance/door.ts'
+import { LARGE_OBJECTS } from './calls.ts'
 import { loadCatalog } from './corpus.ts'
 import { CANCEL_KEY } from './fuzz-target.ts'
 import type { Ledger } from './ledger.ts'
@@ -84,6 +85,7 @@ function coreOf(ledger: Ledger): Core {
     authenticate: async (token) =>
       token === TOKEN ? { identity: AGENT } : { refusal: refuse('identity', 'The token is not valid.') },
     url: 'http://localhost',
+    issuers: () => [],
     strangers: () => true,
     live: new Map(),
   }
@@ -131,11 +133,13 @@ const POLICY: Policy = {
   },
   connect: () => ({ verdict: 'allow', rules: ['test'], policy: 'test', leaseMs: 600_000 }),
   unmasked: () => [],
+  undecided: () => [],
+  possibleActions: () => new Set(),
 }
 
 function targetOf({ reader, targetPort }: FuzzSceneOptions, lent: Set<string>): PostgresTarget {
   const catalog = { version: '1', relations: loadCatalog(), functions: [], operators: [] }
-  const reading = async (): Promise<CatalogReading> => ({ catalog, missing: [] })
+  const reading = async (): Promise<CatalogReading> => ({ catalog, missing: [], largeObjects: LARGE_OBJECTS })
   return postgresTarget({
     name: 'orders',
     reader,

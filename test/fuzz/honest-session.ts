@@ -1,4 +1,4 @@
-import { dataRow, error, frame, ready, rowDescription, str, u16 } from '../frames-builder.ts'
+import { dataRow, error, frame, ready, rowDescription, str, u16, val } from '../frames-builder.ts'
 import { answersToCopy, MALFORMED_ROW } from './honest-copy.ts'
 import { keyOf, letterOf, stringsOf, type AnswerBook, type Answers } from './answer-book.ts'
 
@@ -62,8 +62,8 @@ export class HonestSession {
     this.#dropping &&= letter === 'H'
     if (letter === 'S') return { answer: [this.#sync()] }
     if (this.#skipping) return { answer: [] }
-    const simple = letter === 'Q'
-    const { answer, ran, follows } = simple ? this.#query(message) : this.#extended(letter, message)
+    const simple = letter === 'Q' || letter === 'F'
+    const { answer, ran, follows } = this.#asked(letter, message)
     return { answer: this.#give(answer, { simple, follows }), ran }
   }
 
@@ -108,6 +108,13 @@ export class HonestSession {
     this.#skipping = false
     if (this.#status === 'I') this.#portals.clear()
     return READY[this.#status]
+  }
+
+  #asked(letter: string, message: Buffer): Ran {
+    if (letter === 'Q') return this.#query(message)
+    if (letter !== 'F') return this.#extended(letter, message)
+    if (this.#status === 'E') return { answer: [fails('25P02', 'current transaction is aborted')] }
+    return { answer: [frame('V', val(message.subarray(5, 9)))] }
   }
 
   #query(message: Buffer): Ran {

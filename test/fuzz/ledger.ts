@@ -1,6 +1,7 @@
 import type { Entry, InputTaken, OperationDecided } from '../../src/record/entry.ts'
 import { bind, close, execute, parse, sync } from '../client-messages.ts'
 import { letterOf, stringsOf } from './answer-book.ts'
+import { calledBy } from './calls.ts'
 import { isBlank, type Turn } from './honest-session.ts'
 import { toTargetProblem } from './wire-rules.ts'
 
@@ -53,11 +54,17 @@ export class Account {
       this.problems.push(`the client did not send ${letter} ${frame.toString('latin1', 5)}`)
     if (INPUT.includes(letter)) return this.#fed(frame, turn)
     const text = letter === 'Q' || letter === 'P' ? stringsOf(frame)[letter === 'P' ? 1 : 0]! : turn?.ran
+    if (letter === 'F') return this.#called(frame)
     if (text === undefined || isBlank(text)) return
     const stage = letter === 'P' ? 'prepare' : 'execute'
     const allow = spend(this.#allows, (allow) => allow.stage === stage && covers(allow.text, text))
     if (!allow) this.problems.push(`no recorded allow for ${letter} ${text}`)
     if (stage === 'execute') this.#running = allow?.text
+  }
+
+  #called(frame: Buffer): void {
+    const begins = calledBy(frame)
+    if (!spend(this.#allows, ({ text }) => text.startsWith(begins))) this.problems.push(`no recorded allow: ${begins}`)
   }
 
   /** What an entry says went to the target. */
@@ -97,6 +104,7 @@ const OWN: ReadonlySet<string> = new Set(
     parse(OWN_TEXT, OWN_NAME),
     bind({ portal: OWN_NAME, statement: OWN_NAME }),
     execute(OWN_NAME),
+    close('P', OWN_NAME),
     close('S', OWN_NAME),
     sync,
     parse('sallyport refused this operation', 'sallyport_refused'),

@@ -2,6 +2,8 @@
 export const COPYING = 'Q copy'
 /** Stands for a Sync behind rows of a COPY: ignored, unless that COPY had failed before the Sync was read. */
 const DOUBTFUL = 'S or not'
+/** Stands for a FunctionCall that has its one result. */
+const CALLED = 'F called'
 /** What may answer a message, and of that what is the last; an ErrorResponse is everywhere else. */
 const WITHIN: Readonly<Record<string, string>> = {
   [COPYING]: 'TDCIZGHdc',
@@ -12,7 +14,8 @@ const WITHIN: Readonly<Record<string, string>> = {
   E: 'DCIsGHdc',
   Q: 'TDCIZ',
   S: 'Z',
-  F: 'Z',
+  F: 'VZ',
+  [CALLED]: 'Z',
 }
 const ENDS: Readonly<Record<string, string>> = {
   [COPYING]: 'Z',
@@ -24,6 +27,7 @@ const ENDS: Readonly<Record<string, string>> = {
   Q: 'Z',
   S: 'Z',
   F: 'Z',
+  [CALLED]: 'Z',
 }
 /** What may come while rows of a COPY come or go. */
 const WITHIN_COPY = { in: 'CE', out: 'dcE' } as const
@@ -100,6 +104,7 @@ export class Reading {
     if (copy === 'in' && (letter === 'C' || ENDS[head]!.includes(letter)))
       this.#close(pending.filter((asked) => asked !== DOUBTFUL))
     this.#follow(letter)
+    if (letter === 'V') this.#state.pending[0] = CALLED
     if (ENDS[head]!.includes(letter)) this.#state.pending.shift()
     this.#ignoreInput()
     return [this]

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
-import { error, frame, ready, str, u32, untyped } from '../frames-builder.ts'
+import { error, frame, ready, str, u32, untyped, val } from '../frames-builder.ts'
+import { CALLS } from './calls.ts'
 import { campaign } from './campaign.ts'
 import { PATIENCE, SECRETS, TOKEN } from './fuzz-scene.ts'
 import { CANCEL_KEY } from './fuzz-target.ts'
@@ -15,6 +16,7 @@ import { backendProblem } from './wire-rules.ts'
 const PASSWORD = whole('p', str(TOKEN))
 const startup = (version: number, ...words: readonly string[]): Buffer =>
   untyped(u32(version), ...words.map(str), Buffer.of(0))
+const initial = (response: string): Buffer => whole('p', str('OAUTHBEARER'), val(response))
 const SSL_REQUEST = untyped(u32(80_877_103))
 const GOOD = startup(3 << 16, 'user', 'agent', 'database', 'orders')
 const CLIENT = [
@@ -32,6 +34,12 @@ const CLIENT = [
   startup(3 << 16, 'user', 'agent', 'database', 'nowhere', 'TimeZone', 'UTC'),
   startup(2 << 16, 'user', 'agent'),
   whole('p', str('no-token')),
+  initial(`n,,\u0001auth=Bearer ${TOKEN}\u0001\u0001`),
+  initial('n,,\u0001auth=\u0001\u0001'),
+  whole('p', str('OAUTHBEARER'), val(null)),
+  whole('p', Buffer.from('\u0001')),
+  startup(3 << 16, 'user', 'oauth', 'database', 'orders'),
+  ...CALLS,
   whole('Q', str('SELECT 1')),
   Buffer.from('1603010200010001fc0303', 'hex'),
   Buffer.from('GET / HTTP/1.1\r\n\r\n'),

@@ -1,4 +1,5 @@
 import { letterOf } from './answer-book.ts'
+import { CALLS } from './calls.ts'
 import { campaign } from './campaign.ts'
 import { loadSessions } from './corpus.ts'
 import { seedsOf } from './client-stream.ts'
@@ -26,7 +27,7 @@ async function live(port: number, ledger: Ledger, random: Random): Promise<Lived
   if (!client) return { frames: 0, problems: heard.problems }
   heard.secretsHold = () => !client.account.lied
   for (let left = 1 + random.below(12); left > 0 && !client.over; left--)
-    if (!(await replay(client, random.pick(sessions)))) break
+    if (!(await replay(client, random.once(6) ? CALLS : random.pick(sessions)))) break
   client.socket[random.pick(['end', 'destroy', 'resetAndDestroy'] as const)]()
   if (!(await client.until(() => false, PATIENCE))) heard.problems.push('the connection does not close')
   return { frames: client.account.said, problems: [...heard.problems, ...client.account.problems] }
@@ -49,8 +50,8 @@ async function replay(client: FuzzClient, script: readonly Buffer[]): Promise<bo
   return true
 }
 
-/** A Query, a Sync, and the end of the input of a COPY that no Sync follows. */
+/** A Query, a FunctionCall, a Sync, and the end of the input of a COPY that no Sync follows. */
 function isAnsweredTo(frame: Buffer, next: Buffer | undefined): boolean {
   const letter = letterOf(frame)
-  return 'QS'.includes(letter) || ('cf'.includes(letter) && letterOf(next ?? frame) !== 'S')
+  return 'QSF'.includes(letter) || ('cf'.includes(letter) && letterOf(next ?? frame) !== 'S')
 }

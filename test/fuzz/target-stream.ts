@@ -30,9 +30,11 @@ const UNASKED = [
   frame('S', str('search_path'), str('other')),
 ]
 const ERRORS = ABOUT.map((fields) => error({ S: 'ERROR', ...fields }))
+const RESULTS = [val(SECRET), val(`about ${SECRET} and more`), val(null), val('')].map((value) => frame('V', value))
 const ODD = [
   frame('C', str(`SELECT ${SECRET}`)),
   frame('V', val('1')),
+  ...RESULTS,
   ready('T'),
   ready('E'),
   rowDescription({ name: SECRET }),
@@ -80,6 +82,7 @@ function spoil(one: Buffer, chance: Random, frames: readonly Buffer[], breaks: n
   if (letterOf(one) === 'D') said.push(...Array.from({ length: chance.below(6) }, () => flipValue(one, chance)))
   if (chance.once(12)) said.unshift(varied(chance.pick(UNASKED), chance))
   if (letterOf(one) === 'E') said[0] = varied(one, chance)
+  if (letterOf(one) === 'V' && chance.once(3)) said[0] = chance.pick(RESULTS)
   return { said, breaks: said.some((frame) => backendProblem(frame) !== undefined) }
 }
 

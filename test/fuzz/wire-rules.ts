@@ -17,13 +17,13 @@ const FRONTEND: Readonly<Record<string, string>> = {
   H: '',
   S: '',
   X: '',
-  F: '*',
+  F: '4(b)(v)b',
   d: '*',
   c: '',
   f: 's',
 }
 
-/** What may reach a client once its session has started: never CopyBothResponse, nor what answers a function call. */
+/** What may reach a client once its session has started: never CopyBothResponse. */
 const BACKEND: Readonly<Record<string, string>> = {
   '1': '',
   '2': '',
@@ -38,6 +38,7 @@ const BACKEND: Readonly<Record<string, string>> = {
   N: 'e',
   S: 'ss',
   T: '(s42424b)',
+  V: 'v',
   Z: 'z',
   c: '',
   d: '*',
@@ -46,8 +47,8 @@ const BACKEND: Readonly<Record<string, string>> = {
   t: '(4)',
 }
 
-/** What a gateway may send to a target: never a function call. */
-const TO_TARGET = 'QPBDCEHSXdcf'
+/** What a gateway may send to a target once its session has started. */
+const TO_TARGET = 'QPBDCEHSXdcfF'
 
 /** `counts`: of the lists read so far. */
 type Place = { readonly bytes: Buffer; at: number; readonly strict: boolean; readonly counts: number[] }
@@ -71,7 +72,7 @@ function problem(frame: Buffer, shapes: Readonly<Record<string, string>>, strict
   if (shape === undefined) return `there is no message ${describe(frame)}`
   if (frame.readUInt32BE(1) !== frame.length - 1) return `its length is wrong: ${describe(frame)}`
   const place = { bytes: frame, at: 5, strict, counts: [] }
-  const fits = read(place, shape) && place.at === frame.length && (shape !== FRONTEND.B || hasFormats(place))
+  const fits = read(place, shape) && place.at === frame.length && (!shape.includes('(b)(v)') || hasFormats(place))
   return fits ? undefined : `malformed ${describe(frame)}`
 }
 
@@ -100,7 +101,7 @@ function readList(place: Place, item: string): boolean {
   return true
 }
 
-/** Of the parameters of a Bind: no format code, one for all, or one for each. */
+/** Of the parameters of a Bind or a FunctionCall: no format code, one for all, or one for each. */
 function hasFormats({ counts: [formats, parameters] }: Place): boolean {
   return formats! < 2 || formats === parameters
 }

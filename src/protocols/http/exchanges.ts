@@ -69,6 +69,11 @@ export class HttpExchange implements Exchange {
     return { note: 'An HTTP target gives no estimate.' }
   }
 
+  /** An HTTP target tells nothing beforehand. */
+  async measure(): Promise<Operation> {
+    return this.operation
+  }
+
   /** The client hears nothing before its answer: HTTP has no word that all clients bear. */
   notify(): void {}
 

@@ -6,6 +6,7 @@ import { backendName, type BackendName } from './message-types.ts'
 /** What was sent, by what its answer looks like ("Message Flow"). `Poison` is the Parse that must fail. */
 export type Sent =
   | 'Query'
+  | 'FunctionCall'
   | 'Parse'
   | 'Bind'
   | 'DescribeStatement'
@@ -36,6 +37,7 @@ const ANSWERS: Record<Sent, { readonly within: readonly BackendName[]; readonly 
     within: ['RowDescription', 'DataRow', 'CommandComplete', 'EmptyQueryResponse'],
     ends: ['ReadyForQuery'],
   },
+  FunctionCall: { within: ['FunctionCallResponse'], ends: ['ReadyForQuery'] },
   Parse: { within: [], ends: ['ParseComplete'] },
   Bind: { within: [], ends: ['BindComplete'] },
   DescribeStatement: { within: ['ParameterDescription'], ends: ['RowDescription', 'NoData'] },
@@ -133,7 +135,7 @@ export class Answers {
     if (!head) return this.#unsolicited(frame)
     this.#failed = true
     head.frame?.(frame)
-    if (head.sent === 'Query' || head.sent === 'Sync') return
+    if (ANSWERS[head.sent].ends.includes('ReadyForQuery')) return
     this.#shift('failed')
     while (this.#queue.length > 0 && this.#queue[0]!.sent !== 'Sync') this.#shift('skipped')
     this.#skipping = this.#queue.length === 0

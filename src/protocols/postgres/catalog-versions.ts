@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Catalog, CatalogRelation } from '../../sql/catalog.ts'
 
-type Content = Pick<Catalog, 'relations' | 'functions' | 'operators'>
+type Content = Pick<Catalog, 'relations' | 'functions' | 'stableFunctions' | 'setFunctions' | 'operators'>
 
 /** The versions of a catalog: what only one session can see changes nobody else's. */
 export function versionsOf(content: Content): Pick<Catalog, 'version' | 'shared' | 'temporary'> {

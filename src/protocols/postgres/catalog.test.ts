@@ -19,6 +19,12 @@ const SETUP = `
   CREATE VIEW statistics AS SELECT tablename, most_common_vals::text AS most FROM pg_stats;
   CREATE FUNCTION peek() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER AS 'SELECT email FROM public.customers';
   CREATE VIEW behind_a_function AS SELECT peek() AS value;
+  CREATE FUNCTION steady(int) RETURNS int LANGUAGE sql STABLE AS 'SELECT 1';
+  CREATE FUNCTION steady(text) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+  CREATE FUNCTION mixed(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+  CREATE FUNCTION mixed(text) RETURNS int LANGUAGE sql AS 'SELECT 1';
+  CREATE FUNCTION counted(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+  CREATE FUNCTION counted(text) RETURNS SETOF int LANGUAGE sql AS 'SELECT 1';
   CREATE FUNCTION same(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
   CREATE OPERATOR === (LEFTARG = text, RIGHTARG = text, FUNCTION = same);
   CREATE VIEW behind_an_operator AS SELECT 'a'::text === 'b'::text AS value;
@@ -72,6 +78,22 @@ describe('readCatalog', () => {
     ])
     assert.equal(find(catalog, 'pg_catalog.pg_stats').kind, 'view')
     assert.equal(find(catalog, 'information_schema.columns').kind, 'view')
+  })
+
+  it("knows the target's functions for large objects by OID, but none that is something else by now", async () => {
+    const known = async (): Promise<readonly string[]> => {
+      const { largeObjects } = await readCatalog(query, SENSITIVE)
+      return [...largeObjects!].map(([oid, name]) => `${oid} ${name}`)
+    }
+    const given = await known()
+    for (const line of ['952 lo_open', '954 loread', '955 lowrite', '957 lo_creat', '964 lo_unlink', '3170 lo_lseek64'])
+      assert.ok(given.includes(line), line)
+    const name = 'pg_catalog.lo_unlink(oid)'
+    await postgres.query(`CREATE OR REPLACE FUNCTION ${name} RETURNS integer LANGUAGE sql AS 'SELECT 1'`)
+    assert.deepEqual(
+      await known(),
+      given.filter((line) => line !== '964 lo_unlink'),
+    )
   })
 
   it('numbers columns as the server does and leaves dropped ones out', async () => {
@@ -177,6 +199,14 @@ describe('readCatalog', () => {
     assert.ok(!catalog.functions.includes('public.citext_eq'))
   })
 
+  it('lists functions that are stable whichever of the name is called, and those that may return a set', async () => {
+    const { catalog } = await readCatalog(query, SENSITIVE)
+    const listed = (names: readonly string[] | undefined): readonly string[] =>
+      (names ?? []).filter((name) => /^(steady|mixed|counted|peek|citext_eq|lower)$/.test(name))
+    assert.deepEqual(listed(catalog.stableFunctions), ['citext_eq', 'steady'])
+    assert.deepEqual(listed(catalog.setFunctions), ['counted', 'peek'])
+  })
+
   it('has another version whenever its content is another, and the same otherwise', async () => {
     const version = async (sensitive = SENSITIVE): Promise<string> =>
       (await readCatalog(query, sensitive)).catalog.version
@@ -278,7 +308,8 @@ function makeSource(): SourceScene {
   const answer: CatalogQuery = async () => {
     count++
     if (broken) throw new Error('the target is gone')
-    return [{ catalog: { relations: [], functions: [`public.number_${count}`], operators: null } }]
+    const nothing = { relations: [], stable: null, sets: null, operators: null, largeObjects: null }
+    return [{ catalog: { ...nothing, functions: [`public.number_${count}`] } }]
   }
   return {
     source: catalogSource({ query: answer, sensitive: {}, clock, maxAgeMs: 1_000 }),

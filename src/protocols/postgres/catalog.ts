@@ -15,6 +15,8 @@ export type CatalogReading = {
   readonly catalog: Catalog
   /** Entries of `sensitive` that name no column there is: nothing protects what they meant. */
   readonly missing: readonly string[]
+  /** OID -> name, of the target's own functions for large objects that a FunctionCall may ask for. */
+  readonly largeObjects?: ReadonlyMap<number, string>
 }
 
 const KINDS = {
@@ -30,14 +32,14 @@ const KINDS = {
 } as const
 
 /**
- * One statement, so that all of it is of one moment. `shows`: what a rule's query mentions, by its own text and not by
+ * One statement, so that all of it is of one moment. `viewed`: views that do nothing but show a query. `largeObjects`: those
+ * that still are what they were made as. `shows`: what a rule's query mentions, by its own text and not by
  * pg_depend, which keeps no entries for system catalogs; `opaque`: a function or operator that is no built-in, and may
  * show anything. Objects made after initdb have oids from 16384 on.
  */
-const READ_CATALOG = `
+const READ_CATALOG = (definitions: boolean): string => `
 WITH relation AS (
   SELECT c.oid, n.nspname, c.relname, c.relkind,
-    c.relrowsecurity OR EXISTS (SELECT FROM unnest(c.reloptions) o WHERE starts_with(o, 'security_invoker=')) AS filters,
     CASE WHEN c.relpersistence = 't' THEN pg_get_userbyid(c.relowner) END AS owner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind = ANY ('{r,p,v,m,f,S,i,I,c}')
 ), rule_text AS (
@@ -49,6 +51,9 @@ WITH relation AS (
       AND mention[2] <> '0') AS shows,
     bool_or(mention[1] <> 'relid' AND mention[2]::int8 >= 16384) AS opaque
   FROM rule_text GROUP BY oid
+), viewed AS (
+  SELECT ev_class AS oid, pg_get_viewdef(ev_class) AS definition FROM pg_rewrite
+  WHERE ${definitions} AND ev_class >= 16384 GROUP BY ev_class HAVING count(*) = 1 AND bool_and(ev_type = '1')
 ), compared AS (
   SELECT i.indrelid AS oid, unnest(i.indkey::int2[]) AS number
   FROM pg_index i WHERE i.indisunique OR i.indisexclusion
@@ -59,6 +64,9 @@ WITH relation AS (
 ), reference AS (
   SELECT confrelid AS oid, json_agg(DISTINCT conrelid::int8 ORDER BY conrelid::int8) AS by
   FROM pg_constraint WHERE contype = 'f' GROUP BY confrelid
+), routine AS (
+  SELECT p.proname AS name, bool_and(p.provolatile <> 'v') AS stable, bool_or(p.proretset) AS sets
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname <> 'pg_catalog' GROUP BY p.proname
 )
 SELECT json_build_object(
   'relations', (SELECT json_agg(json_build_object(
@@ -70,16 +78,24 @@ SELECT json_build_object(
          FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
          WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND r.relkind <> ALL ('{i,I}')),
       'children', (SELECT json_agg(i.inhrelid::int8 ORDER BY i.inhrelid) FROM pg_inherits i WHERE i.inhparent = r.oid),
-      'referencedBy', reference.by, 'filters', r.filters, 'shows', rule.shows, 'opaque', coalesce(rule.opaque, false)
-    ) ORDER BY r.oid) FROM relation r LEFT JOIN rule ON rule.oid = r.oid LEFT JOIN reference ON reference.oid = r.oid),
+      'referencedBy', reference.by, 'shows', rule.shows, 'opaque', coalesce(rule.opaque, false),
+      'definition', viewed.definition
+    ) ORDER BY r.oid) FROM relation r LEFT JOIN rule ON rule.oid = r.oid LEFT JOIN reference ON reference.oid = r.oid
+      LEFT JOIN viewed ON viewed.oid = r.oid),
   'functions', (SELECT json_agg(DISTINCT n.nspname || '.' || p.proname ORDER BY n.nspname || '.' || p.proname)
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE n.nspname <> 'pg_catalog' AND NOT EXISTS (
       SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')),
+  'stable', (SELECT json_agg(name ORDER BY name) FILTER (WHERE stable) FROM routine),
+  'sets', (SELECT json_agg(name ORDER BY name) FILTER (WHERE sets) FROM routine),
   'operators', (SELECT json_agg(DISTINCT o.oprname ORDER BY o.oprname)
     FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace
     WHERE n.nspname <> 'pg_catalog' AND NOT EXISTS (
-      SELECT FROM pg_depend d WHERE d.classid = 'pg_operator'::regclass AND d.objid = o.oid AND d.deptype = 'e'))
+      SELECT FROM pg_depend d WHERE d.classid = 'pg_operator'::regclass AND d.objid = o.oid AND d.deptype = 'e')),
+  'largeObjects', (SELECT json_agg(json_build_array(p.oid::int8, p.proname) ORDER BY p.oid)
+    FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+    WHERE p.pronamespace = 'pg_catalog'::regnamespace AND l.lanname = 'internal' AND p.prosrc = 'be_' || p.proname
+      AND p.proname ~ '^lo(_|read$|write$)')
 ) AS catalog`
 
 const Oids = z.array(z.int()).nullable()
@@ -92,29 +108,40 @@ const Row = z.object({
   columns: z.array(z.object({ name: z.string(), number: z.int(), type: z.string(), unique: z.boolean() })).nullable(),
   children: Oids,
   referencedBy: Oids,
-  filters: z.boolean(),
   shows: Oids,
   opaque: z.boolean(),
+  definition: z.string().nullable(),
 })
 type Row = z.infer<typeof Row>
 const Answer = z.object({
   relations: z.array(Row),
   functions: z.array(z.string()).nullable(),
+  stable: z.array(z.string()).nullable(),
+  sets: z.array(z.string()).nullable(),
   operators: z.array(z.string()).nullable(),
+  largeObjects: z.array(z.tuple([z.int(), z.string()])).nullable(),
 })
 
 /** What the target's names mean now. Fault `target` when it cannot be read. */
 export async function readCatalog(query: CatalogQuery, sensitive: Sensitive): Promise<CatalogReading> {
-  const answer = await ask(query)
+  const answer = await ask(query, Object.keys(sensitive).length > 0)
   const classified = classify(answer.relations, sensitive)
   const relations = answer.relations.map((row) => relationOf(row, classified))
-  const content = { relations, functions: answer.functions ?? [], operators: answer.operators ?? [] }
-  return { catalog: { ...versionsOf(content), ...content }, missing: classified.missing }
+  const { functions, stable, sets, operators } = answer
+  const content = {
+    relations,
+    functions: functions ?? [],
+    stableFunctions: stable ?? [],
+    setFunctions: sets ?? [],
+    operators: operators ?? [],
+  }
+  const largeObjects = new Map(answer.largeObjects)
+  return { catalog: { ...versionsOf(content), ...content }, missing: classified.missing, largeObjects }
 }
 
-async function ask(query: CatalogQuery): Promise<z.infer<typeof Answer>> {
+async function ask(query: CatalogQuery, definitions: boolean): Promise<z.infer<typeof Answer>> {
   try {
-    const [row] = await query(READ_CATALOG)
+    const [row] = await query(READ_CATALOG(definitions))
     return Answer.parse(row?.['catalog'])
   } catch (cause) {
     throw new Fault('target', 'The catalog of the target could not be read.', cause)
@@ -189,10 +216,10 @@ function relationOf(row: Row, { classes }: Classified): CatalogRelation {
     type,
     ...(unique && { unique }),
   }))
-  const { oid, schema, name, children, referencedBy, owner } = row
+  const { oid, schema, name, children, referencedBy, owner, definition } = row
   const family = { ...(children && { children }), ...(referencedBy && { referencedBy }), ...(owner && { owner }) }
-  const rows = { ...(row.filters && { filtersRows: true }) }
-  return { oid, schema, name, kind: KINDS[row.kind], columns, reads: readsOf(row, classes), ...family, ...rows }
+  const query = definition !== null && !row.opaque && { definition }
+  return { oid, schema, name, kind: KINDS[row.kind], columns, reads: readsOf(row, classes), ...family, ...query }
 }
 
 /** A rule that calls a function which is no built-in shows what that shows: taken for everything sensitive there is. */
@@ -212,6 +239,8 @@ export interface CatalogSource {
 export type CatalogSourceOptions = {
   readonly query: CatalogQuery
   readonly sensitive: Sensitive
+  /** Finds the classes of the columns of views. */
+  readonly follow?: (catalog: Catalog) => Promise<Catalog>
   readonly clock: Clock
   readonly maxAgeMs?: number
 }
@@ -219,14 +248,15 @@ export type CatalogSourceOptions = {
 type Running = { readonly reading: Promise<CatalogReading>; next?: Promise<CatalogReading> }
 
 export function catalogSource(options: CatalogSourceOptions): CatalogSource {
-  const { clock, maxAgeMs = 60_000 } = options
+  const { clock, maxAgeMs = 60_000, follow = async (catalog) => catalog } = options
   let latest: { readonly since: number; readonly reading: CatalogReading } | undefined
   let running: Running | undefined
 
   async function read(): Promise<CatalogReading> {
     const since = clock.monotonic()
     latest = undefined
-    const reading = await readCatalog(options.query, options.sensitive)
+    const read = await readCatalog(options.query, options.sensitive)
+    const reading = { ...read, catalog: await follow(read.catalog) }
     latest = { since, reading }
     return reading
   }

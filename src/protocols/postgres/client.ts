@@ -3,13 +3,20 @@ import { TLSSocket, type SecureContext } from 'node:tls'
 import { isLoopback } from '../../config/loopback.ts'
 import { Fault } from '../../gateway/fault.ts'
 import { encodeAuthenticationCleartextPassword, encodeNegotiateProtocolVersion } from './encode.ts'
+import type { Frame } from './frames.ts'
 import { decodePassword, decodeStartup, type BackendKey, type StartupPacket } from './messages-client.ts'
 import { FRONTEND } from './message-types.ts'
 
 /** What a connection turned out to be. `socket` is the one to go on with: TLS may have been put on it. */
 export type Greeting =
   | { readonly wants: 'cancel'; readonly key: BackendKey; readonly socket: Socket }
-  | { readonly wants: 'session'; readonly parameters: ReadonlyMap<string, string>; readonly socket: Socket }
+  | {
+      readonly wants: 'session'
+      /** The minor version of protocol 3 that is spoken: 0 to 2. */
+      readonly minor: number
+      readonly parameters: ReadonlyMap<string, string>
+      readonly socket: Socket
+    }
 
 type StartupMessage = Extract<StartupPacket, { kind: 'StartupMessage' }>
 
@@ -20,6 +27,8 @@ const TOKEN_LIMIT = 16 * 1024
 /** The first byte of a TLS record (RFC 8446 section 5.1): a client that starts TLS without SSLRequest. */
 const TLS_HANDSHAKE = 0x16
 const STARTUP_LIMIT = 10_000
+/** Of protocol 3, the newest that is spoken: 3.2 differs from 3.0 in the length of the cancel key only. */
+const LATEST_MINOR = 2
 
 /**
  * The start of a connection ("Start-up", "SSL Session Encryption"): TLS, version, parameters. Throws Fault `protocol`
@@ -32,8 +41,7 @@ export async function greet(socket: Socket, tls: SecureContext, deadline: AbortS
   for (let turn = 0; turn <= NEGOTIATIONS; turn++) {
     const packet = decodeStartup(await takeStartup(current, deadline))
     if (packet.kind === 'CancelRequest') return { wants: 'cancel', key: packet, socket: current }
-    if (packet.kind === 'StartupMessage')
-      return { wants: 'session', socket: current, parameters: start(current, packet) }
+    if (packet.kind === 'StartupMessage') return start(current, packet)
     if (packet.kind === 'GSSENCRequest') current.write('N')
     if (packet.kind === 'SSLRequest') current = await upgrade(current, tls, deadline)
   }
@@ -45,12 +53,17 @@ export async function askToken(socket: Socket, deadline: AbortSignal): Promise<s
   if (!(socket instanceof TLSSocket) && !isLoopback(socket.remoteAddress ?? ''))
     throw new Fault('protocol', 'a token is taken over TLS only: connect with sslmode=require or better')
   socket.write(encodeAuthenticationCleartextPassword())
+  return decodePassword(await takeSecret(socket, deadline))
+}
+
+/** PasswordMessage and its like, which begin with the same byte and may hold a token. */
+export async function takeSecret(socket: Socket, deadline: AbortSignal): Promise<Frame> {
   const header = await take(socket, 5, deadline)
   const length = header.readUInt32BE(1)
   if (header[0] !== FRONTEND.PasswordMessage) throw new Fault('protocol', 'the client sent no password')
-  if (length < 5 || length > TOKEN_LIMIT) throw new Fault('protocol', `a password message of ${length} bytes`)
-  const rest = await take(socket, length - 4, deadline)
-  return decodePassword({ type: FRONTEND.PasswordMessage, bytes: Buffer.concat([header, rest]) })
+  if (length < 4 || length > TOKEN_LIMIT) throw new Fault('protocol', `a password message of ${length} bytes`)
+  const rest = length === 4 ? Buffer.alloc(0) : await take(socket, length - 4, deadline)
+  return { type: FRONTEND.PasswordMessage, bytes: Buffer.concat([header, rest]) }
 }
 
 async function upgrade(socket: Socket, tls: SecureContext, deadline: AbortSignal): Promise<Socket> {
@@ -75,14 +88,19 @@ async function startTls(
   return secure
 }
 
-/** Later minor versions and unknown `_pq_.` parameters are declined as the protocol says; the rest goes on with 3.0. */
-function start(socket: Socket, { minor, parameters: entries }: StartupMessage): ReadonlyMap<string, string> {
-  const names = entries.map(([name]) => name)
+/** What is later than 3.2, and unknown `_pq_.` parameters, are declined as the protocol says; the rest goes on without. */
+function start(socket: Socket, { minor: asked, parameters: entries }: StartupMessage): Greeting {
+  const names = entries.map(([name]) => name.toLowerCase())
   const repeated = names.find((name, place) => names.indexOf(name) !== place)
   if (repeated !== undefined) throw new Fault('protocol', `the startup parameter ${repeated} is given twice`)
-  const unknown = names.filter((name) => name.startsWith('_pq_.'))
-  if (minor > 0 || unknown.length > 0) socket.write(encodeNegotiateProtocolVersion(0, unknown))
-  return new Map(entries.filter(([name]) => !name.startsWith('_pq_.')))
+  const unknown = entries.map(([name]) => name).filter(isProtocolOption)
+  const minor = Math.min(asked, LATEST_MINOR)
+  if (minor < asked || unknown.length > 0) socket.write(encodeNegotiateProtocolVersion(minor, unknown))
+  return { wants: 'session', minor, parameters: new Map(entries.filter(([name]) => !isProtocolOption(name))), socket }
+}
+
+function isProtocolOption(name: string): boolean {
+  return name.startsWith('_pq_.')
 }
 
 async function takeStartup(socket: Socket, deadline: AbortSignal): Promise<Buffer> {

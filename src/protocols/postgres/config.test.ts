@@ -94,11 +94,11 @@ describe('the postgres part of a target', () => {
     assert.notEqual(problems({ sensitive: { 'P I': [] } }), '')
   })
 
-  it('refuses detectors and uses that are not built yet or do not exist', () => {
+  it('refuses detectors and uses of hidden columns that do not exist', () => {
     assert.deepEqual(read({ detect: ['email', 'credit_card'] }).detect, ['email', 'credit_card'])
     assert.match(problems({ detect: ['iban'] }), /not built yet/)
     assert.match(problems({ detect: ['e-mail'] }), /did you mean "email"/)
-    assert.match(problems({ inference: 'equality' }), /only "none" is built yet/)
+    assert.match(problems({ inference: 'equal' }), /known: none, equality, any/)
     assert.match(problems({ sslmod: 'disable' }), /did you mean "sslmode"/)
   })
 

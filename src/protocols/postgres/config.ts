@@ -6,6 +6,7 @@ import { keys, notBuilt } from '../../config/fields.ts'
 import { unknownText } from '../../config/issues.ts'
 import { isLoopback } from '../../config/loopback.ts'
 import { DETECTOR_NAMES, type DetectorName } from '../../mask/detectors.ts'
+import type { Inference } from '../../sql/reader.ts'
 
 /** How the connection to the target is secured, in libpq's words (PostgreSQL manual, 32.19 SSL Support). */
 export type SslMode = 'disable' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
@@ -36,7 +37,8 @@ export type PostgresConfig = {
   /** Data class to columns, each `schema.table.column`. */
   readonly sensitive: Readonly<Record<string, readonly string[]>>
   readonly detect: readonly DetectorName[]
-  readonly inference: 'none'
+  /** Whether columns that an identity may not see may be used in predicates, ordering and grouping. */
+  readonly inference: Inference
   /** `ca` is PEM text. */
   readonly tls: { readonly mode: SslMode; readonly ca?: string }
 }
@@ -106,11 +108,12 @@ const detector = z.string().transform((value, context): DetectorName => {
   return z.NEVER
 })
 
-const inference = z.string().transform((value, context): 'none' => {
-  if (value === 'none') return value
-  const later = value === 'equality' || value === 'any'
-  const message = later ? 'only "none" is built yet' : unknownText('unknown value', value, ['none'])
-  context.addIssue({ code: 'custom', message })
+const INFERENCES: readonly Inference[] = ['none', 'equality', 'any']
+
+const inference = z.string().transform((value, context): Inference => {
+  const known = INFERENCES.find((each) => each === value)
+  if (known !== undefined) return known
+  context.addIssue({ code: 'custom', message: unknownText('unknown value', value, INFERENCES) })
   return z.NEVER
 })
 

@@ -7,6 +7,7 @@ import type { Soon } from '../../gateway/source.ts'
 import type { NameChange } from '../../sql/reader.ts'
 import { Answers } from './answers.ts'
 import { CopyIn } from './copy-in.ts'
+import { Descriptors } from './descriptors.ts'
 import type { Egress } from './egress.ts'
 import { encodeBind, encodeClose, encodeExecute, encodeFlush, encodeParse, encodeSync } from './encode.ts'
 import type { Outgoing } from './exchanges.ts'
@@ -21,6 +22,9 @@ import type { Portal, Prepared } from './portals.ts'
 import { CLIENT_LIMITS, CLIENT_WHOLE, TARGET_LIMITS } from './limits.ts'
 import type { PostgresTarget } from './postgres-target.ts'
 import { cancelTarget, type TargetConnection } from './target.ts'
+
+/** The parameters of a question of the gateway's own, and the OIDs of their types. */
+type Bound = Partial<Pick<Bind, 'formats' | 'parameters'>> & { readonly types?: readonly number[] | undefined }
 
 /** What was sent since the last Sync or Query. */
 type Unsettled = { messages: number; operations: number; exchanges: number }
@@ -62,6 +66,7 @@ export class Connection {
   /** A statement that changes names or columns has run in the transaction that is open. */
   changedSchema = false
   readonly meaning = new Meaning()
+  readonly descriptors = new Descriptors()
   readonly copyIn = new CopyIn(() => this.session.stop(refuse('cancelled', 'The client went away.')))
   /** The target's own key for cancelling; no client ever sees it. */
   readonly backendKey: BackendKey
@@ -219,26 +224,23 @@ export class Connection {
   }
 
   /**
-   * A query of the gateway's own, while the target is idle: the rows of its answer. In the extended protocol and under
-   * names of its own, because a simple Query would take the client's unnamed statement away.
+   * A query of the gateway's own, while nothing else is asked: the rows of its answer, none when it fails. In the extended
+   * protocol and under names of its own, because a simple Query would take the client's unnamed statement away. The names
+   * are freed before, as an error skips all that stands behind it.
    */
-  ask(permit: Permit, text: string, bound?: Pick<Bind, 'formats' | 'parameters'>): Promise<readonly Frame[]> {
+  ask(permit: Permit, text: string, { types, formats, parameters }: Bound = {}): Promise<readonly Frame[]> {
     const { promise, resolve } = Promise.withResolvers<readonly Frame[]>()
     const rows: Frame[] = []
     const frame = (answer: Frame): void => void (answer.type === BACKEND.DataRow && rows.push(answer))
-    for (const sent of ['Parse', 'Bind', 'Execute', 'Close'] as const) this.answers.expect({ sent, frame })
+    for (const sent of ['Close', 'Close', 'Parse', 'Bind', 'Execute'] as const) this.answers.expect({ sent, frame })
     this.answers.expect({ sent: 'Sync', done: () => resolve(rows) })
     this.settle()
     const messages = [
-      encodeParse(OWN, text),
-      encodeBind({
-        portal: OWN,
-        statement: OWN,
-        formats: bound?.formats,
-        parameters: bound?.parameters,
-      }),
-      encodeExecute(OWN),
+      encodeClose('P', OWN),
       encodeClose('S', OWN),
+      encodeParse(OWN, text, types),
+      encodeBind({ portal: OWN, statement: OWN, formats, parameters }),
+      encodeExecute(OWN),
       encodeSync(),
     ]
     this.write(permit, Buffer.concat(messages))
@@ -276,8 +278,9 @@ export class Connection {
     return this.#incoming.next()
   }
 
-  /** Outside a transaction no portal lives on, only cursors do that were declared WITH HOLD. */
+  /** Outside a transaction no descriptor or portal lives on, only cursors do that were declared WITH HOLD. */
   #settled(status: TransactionStatus): void {
+    if (status !== 'T') this.descriptors.forget()
     if (status !== 'I') return
     this.portals.forget(({ bind }) => bind !== undefined)
     if (this.changedSchema) this.target.catalog.expire()

@@ -12,7 +12,11 @@ const withholding: Egress = { classesOf: () => [], withholdsTexts: true, withhol
 const searching: Egress = { classesOf: () => [], withholdsTexts: false, withholdsPayloads: false }
 
 function masked(bytes: Buffer, egress: Egress): Buffer {
-  const part = new AnswerPart([{ type: bytes[0]!, bytes }], { inline: false, copies: [] }, egress)
+  const part = new AnswerPart(
+    [{ type: bytes[0]!, bytes }],
+    { inline: false, copies: [], hides: [], statement: 0 },
+    egress,
+  )
   return Buffer.from(part.mask(masker))
 }
 

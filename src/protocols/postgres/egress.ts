@@ -1,5 +1,6 @@
 import type { Outcome, Part } from '../../gateway/exchange.ts'
 import type { Masker } from '../../mask/masker.ts'
+import type { Hides } from '../../sql/flow.ts'
 import type { CopyForm } from '../../sql/reader.ts'
 import { Fault } from '../../gateway/fault.ts'
 import { CopyOut } from './copy-out.ts'
@@ -17,6 +18,7 @@ import {
   type RowField,
 } from './messages-target.ts'
 import { backendName, type BackendName } from './message-types.ts'
+import { maskResult } from './function-results.ts'
 import { joined } from './pieces.ts'
 import { maskDataRow, planRow, type ClassesOf, type RowPlan } from './rows.ts'
 
@@ -75,6 +77,9 @@ export type Columns = {
   plan?: RowPlan
   /** True for a Query, where each RowDescription is that of the rows behind it; elsewhere it may be of anything. */
   readonly inline: boolean
+  /** What is hidden in the rows of each statement, and which of them is answered now. */
+  readonly hides: readonly (Hides | undefined)[]
+  statement: number
   /** The COPYs to the client that are still to come, in order. */
   readonly copies: CopyForm[]
   /** The one whose rows come now. */
@@ -109,8 +114,10 @@ export class AnswerPart implements Part {
         if (this.#columns.inline) this.#describe(decodeRowDescription(frame))
         return frame.bytes
       case 'DataRow':
-        this.#columns.plan ??= planRow(this.#fields(), this.#egress.classesOf, masker)
+        this.#columns.plan ??= this.#plan(masker)
         return maskDataRow(frame, this.#columns.plan, masker)
+      case 'FunctionCallResponse':
+        return maskResult(frame, masker)
       case 'CopyInResponse':
         decodeCopyResponse(frame)
         return frame.bytes
@@ -135,10 +142,16 @@ export class AnswerPart implements Part {
         return maskWhole(frame, masker)
       case 'CommandComplete':
         decodeCommandComplete(frame)
+        this.#columns.statement++
         return maskWhole(frame, masker)
       default:
         return frame.bytes
     }
+  }
+
+  #plan(masker: Masker): RowPlan {
+    const { hides, statement } = this.#columns
+    return planRow(this.#fields(), this.#egress.classesOf, masker, hides[statement])
   }
 
   #describe(fields: readonly RowField[]): void {

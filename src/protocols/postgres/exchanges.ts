@@ -20,7 +20,7 @@ import {
   type TransactionStatus,
 } from './messages-target.ts'
 import { joined } from './pieces.ts'
-import { estimateRows } from './preview.ts'
+import { estimateAside, estimateRows, withEstimate, type Question } from './estimate.ts'
 import { errorResponse, waitingNotice } from './refusal.ts'
 import type { Sense } from './sense.ts'
 
@@ -69,6 +69,8 @@ export class PostgresExchange implements Exchange {
   #completed = 0
   /** COPYs whose input the target has asked for. */
   #fed = 0
+  /** The planner's, once it was asked. */
+  #estimate: number | undefined
   /** Something before it failed: the client hears nothing of this one. */
   #gone = false
   /** Resolves to whether the target failed because of it; absent when nothing of it reached the target. */
@@ -80,19 +82,26 @@ export class PostgresExchange implements Exchange {
     this.operation = making.operation
     this.#connection = connection
     this.#making = making
-    this.#columns = { inline: making.style === 'simple', copies: this.#copies('out') }
+    const { sense, style } = making
+    this.#columns = { inline: style === 'simple', copies: this.#copies('out'), hides: sense?.hides ?? [], statement: 0 }
     this.#inbox = new Inbox(connection.waiting, making.received)
   }
 
   async pause(session: Permit): Promise<Pause> {
+    const rest = await this.#rest(session)
+    if (rest === 'gone') return 'gone'
+    return rest === 'I' ? 'idle' : 'busy'
+  }
+
+  /** Has the target answer all that was sent, and says where that leaves it. */
+  async #rest(session: Permit): Promise<TransactionStatus | 'busy' | 'gone'> {
     const connection = this.#connection
     if (connection.unsettled.operations > 0 || this.#boundAhead) return 'busy'
     const prepared = connection.unsettled.messages > 0
     if (prepared) void connection.sync(session)
     await connection.answers.idle()
     this.#gone = prepared && connection.answers.lastBatchFailed
-    if (this.#gone) return 'gone'
-    return connection.answers.status === 'I' ? 'idle' : 'busy'
+    return this.#gone ? 'gone' : connection.answers.status
   }
 
   /** Its portal is at the target already, and would not survive the Sync that leaves the target idle. */
@@ -103,7 +112,23 @@ export class PostgresExchange implements Exchange {
 
   async preview(permitted: () => Promise<Permit>): Promise<Preview> {
     if (!this.#making.sense?.explainable) return { note: 'The planner gives no estimate for this kind of statement.' }
-    return estimateRows(this.#connection, await permitted(), this.operation!.text, this.#making.portal?.bind)
+    this.#estimate ??= await estimateRows(this.#connection, await permitted(), this.#question)
+    return this.#estimate === undefined ? { note: 'The planner gave no estimate.' } : { rowsEstimate: this.#estimate }
+  }
+
+  async measure(session: Permit, permitted: () => Promise<Permit>): Promise<Operation | 'gone'> {
+    const operation = this.operation!
+    if (!this.#making.sense?.explainable) return operation
+    const rest = await this.#rest(session)
+    if (rest === 'gone') return 'gone'
+    if (rest === 'I') this.#estimate = await estimateRows(this.#connection, await permitted(), this.#question)
+    if (rest === 'T') this.#estimate = await estimateAside(this.#connection, await permitted(), this.#question)
+    return this.#estimate === undefined ? operation : withEstimate(operation, this.#estimate)
+  }
+
+  get #question(): Question {
+    const { portal } = this.#making
+    return { text: this.operation!.text, bind: portal?.bind, types: portal?.prepared.types }
   }
 
   notify({ message, refusal }: Waiting): void {
@@ -121,6 +146,7 @@ export class PostgresExchange implements Exchange {
     }
     if (this.#mayAskForInput) connection.copyIn.expect(this.#copies('in').length)
     connection.changeNames(this.#making.sense?.nameChanges ?? [])
+    if (operation) connection.descriptors.follow(operation)
     for (const message of messages) {
       if (message.sent)
         connection.answers.expect(this.#inbox.expectation(message.sent, this.#watch(message), message.hidden))
@@ -224,6 +250,9 @@ export class PostgresExchange implements Exchange {
       this.#outcome = { status: 'done', rows: decodeCommandComplete(frame).rows }
     } else if (frame.type === BACKEND.ErrorResponse && !failed) {
       this.#outcome = { status: 'failed', code: decodeErrorFields(frame).get('C') }
+    } else if (frame.type === BACKEND.FunctionCallResponse) {
+      if (this.#outcome.status === 'done') throw new Fault('protocol', 'the target answered a FunctionCall twice')
+      this.#outcome = { status: 'done' }
     } else if (frame.type === BACKEND.EmptyQueryResponse || frame.type === BACKEND.PortalSuspended) {
       this.#outcome = { status: 'done' }
     }

@@ -23,7 +23,7 @@ const MOST_UNASKED = 16 << 20
 const SHARE = 12
 /** Of that, what a message takes that is read and decided. Any other takes 1. */
 const COSTS: ReadonlyMap<number, number> = new Map(
-  [FRONTEND.Query, FRONTEND.Parse, FRONTEND.Execute].map((type) => [type, 4]),
+  [FRONTEND.Query, FRONTEND.Parse, FRONTEND.Execute, FRONTEND.FunctionCall].map((type) => [type, 4]),
 )
 
 /** What waits to be read, in order and bounded: by no longer reading the client, or by giving the target up. */

@@ -15,7 +15,7 @@ const CLIENT: Readonly<Record<number, number>> = {
   [FRONTEND.Flush]: 4,
   [FRONTEND.Sync]: 4,
   [FRONTEND.Terminate]: 4,
-  [FRONTEND.FunctionCall]: MIB,
+  [FRONTEND.FunctionCall]: 64 * MIB,
   [FRONTEND.CopyData]: 64 * MIB,
   [FRONTEND.CopyDone]: 4,
   [FRONTEND.CopyFail]: 64 * KIB,
@@ -29,6 +29,7 @@ const WHOLE: Readonly<Record<number, number>> = {
   [FRONTEND.Query]: 2 * MIB,
   [FRONTEND.Parse]: 2 * MIB,
   [FRONTEND.Bind]: 16 * MIB,
+  [FRONTEND.FunctionCall]: 16 * MIB,
 }
 
 /** The largest messages of a client that are kept whole: one at a time of each session. */

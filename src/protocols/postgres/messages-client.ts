@@ -37,6 +37,14 @@ export type Bind = {
 export type Named = { readonly kind: 'S' | 'P'; readonly name: string }
 /** `maxRows` below 1 is no limit. */
 export type Execute = { readonly portal: string; readonly maxRows: number }
+export type FunctionCall = {
+  /** OID of the function. */
+  readonly routine: number
+  /** Of the arguments, as in Bind. */
+  readonly formats: readonly Format[]
+  readonly parameters: readonly (Buffer | null)[]
+  readonly resultFormat: Format
+}
 export type SaslInitialResponse = { readonly mechanism: string; readonly data: Buffer | null }
 
 /** `bytes` as `startupFrame` gives them. Only major version 3 is known. */
@@ -88,10 +96,31 @@ export function decodeBind(frame: Frame): Bind {
     parameters: cursor.list(4, () => cursor.value()),
     resultFormats: cursor.list(2, format),
   }
-  const { formats, parameters } = bind
-  if (formats.length > 1 && formats.length !== parameters.length)
-    throw new Fault('protocol', `malformed Bind: ${formats.length} formats for ${parameters.length} parameters`)
+  checkFormats('Bind', bind)
   return cursor.ended(bind)
+}
+
+export function decodeFunctionCall(frame: Frame): FunctionCall {
+  const cursor = openBody('FunctionCall', frame)
+  const format = () => readFormat('FunctionCall', cursor)
+  const call = {
+    routine: cursor.uint32(),
+    formats: cursor.list(2, format),
+    parameters: cursor.list(4, () => cursor.value()),
+    resultFormat: format(),
+  }
+  checkFormats('FunctionCall', call)
+  return cursor.ended(call)
+}
+
+function checkFormats(message: string, { formats, parameters }: Pick<Bind, 'formats' | 'parameters'>): void {
+  if (formats.length > 1 && formats.length !== parameters.length)
+    throw new Fault('protocol', `malformed ${message}: ${formats.length} formats for ${parameters.length} parameters`)
+}
+
+/** The format of one of the parameters. */
+export function formatOf({ formats }: Pick<Bind, 'formats'>, place: number): Format {
+  return (formats.length === 1 ? formats[0] : formats[place]) ?? 0
 }
 
 /** A format code; any but 0 and 1 throws Fault `protocol`. */

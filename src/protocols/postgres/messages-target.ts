@@ -122,6 +122,12 @@ export function decodeNotificationResponse(frame: Frame): {
   return cursor.ended({ pid: cursor.int32(), channel: cursor.looseText(), payload: cursor.looseText() })
 }
 
+/** What a function gave; null is SQL NULL. */
+export function decodeFunctionCallResponse(frame: Frame): Buffer | null {
+  const cursor = openBody('FunctionCallResponse', frame)
+  return cursor.ended(cursor.value())
+}
+
 /** `version` as PostgreSQL sends it: major and minor in one, 0x30000 for 3.0. */
 export function decodeNegotiateProtocolVersion(frame: Frame): {
   readonly version: number

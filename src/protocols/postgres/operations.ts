@@ -49,6 +49,7 @@ function plainSense(target: PostgresTarget, reading: Extract<Reading, { statemen
           objection: objection ?? ownObjection(target, touches, statements),
           used: [],
           usedTexts: [],
+          hides: statements.map(({ hides }) => hides),
         }
   const sense = senseOf(found)
   target.senses.set(reading, sense)
@@ -98,11 +99,12 @@ export function unreadable(
 /** What it touches cannot be told. */
 function untold(resource: Touch['resource']): Found {
   const facts = { unbounded: true, args: {}, own: {} }
-  return { statements: [], touches: [{ action: 'sql.unknown', resource, facts }], used: [], usedTexts: [] }
+  return { statements: [], touches: [{ action: 'sql.unknown', resource, facts }], used: [], usedTexts: [], hides: [] }
 }
 
 async function resolve(connection: Connection, text: string, statements: readonly Statement[]): Promise<Understood> {
   const used: Prepared[] = []
+  const hides = statements.map((statement) => statement.hides)
   const proposals: { statement: number; proposal: Proposal }[] = []
   let objection = statements.find((statement) => statement.objection)?.objection
   for (const [place, { uses }] of statements.entries()) {
@@ -111,7 +113,10 @@ async function resolve(connection: Connection, text: string, statements: readonl
     if (name === 'unknown') objection ??= noSuchName(uses!)
     else if ('confirm' in name) proposals.push({ statement: place, proposal: name })
     else if (!name.statement?.touches.length) objection ??= tooDeep
-    else used.push(name)
+    else {
+      used.push(name)
+      if (statements[place]!.node !== 'ExplainStmt') hides[place] = name.statement.hides
+    }
   }
   const inner = used.flatMap(({ statement }) => statement ?? [])
   const touches = [...statements, ...inner].flatMap((statement) => statement.touches)
@@ -124,6 +129,7 @@ async function resolve(connection: Connection, text: string, statements: readonl
     objection: objection ?? ownObjection(connection.target, touches, statements),
     used: inner,
     usedTexts: used.map((prepared) => textOf(prepared)),
+    hides,
   })
   return { ...sense, text, proposals }
 }
@@ -201,7 +207,7 @@ async function understandMade(connection: Connection, prepared: Prepared, place:
   const { touches } = statement
   const objection = statement.objection ?? creationObjection(connection.target, touches)
   const usedTexts = [`statement ${place + 1} of this`]
-  const sense = senseOf({ touches, objection, statements: [statement], used: [], usedTexts })
+  const sense = senseOf({ touches, objection, statements: [statement], used: [], usedTexts, hides: [statement.hides] })
   return followed(connection, { ...sense, text, proposals: [] })
 }
 

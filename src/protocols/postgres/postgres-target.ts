@@ -21,7 +21,7 @@ export type PostgresTarget = Target<RoleCredential> & {
   /** What a session creates has someone to belong to when the session's role is gone. */
   readonly keepsCreations: boolean
   /** Reads a text of the role's session against the catalog as it is now. Throws Fault `target` when the catalog cannot be read. */
-  read(request: Omit<ReadRequest, 'temporary'>, role: string): Soon<Reading>
+  read(request: Omit<ReadRequest, 'temporary' | 'inference'>, role: string): Soon<Reading>
   /** What readings mean, as far as it does not depend on the session. */
   readonly senses: WeakMap<Reading, Sense>
 }
@@ -54,7 +54,7 @@ export function postgresTarget({ name, config, leases, catalog: source, reader }
       soon(catalog.get(), (now) => {
         if (now.version !== learned) reader.learn(name, now)
         learned = now.version
-        return reader.read({ ...request, temporary: catalog.temporaryOf(role) })
+        return reader.read({ ...request, inference: config.inference, temporary: catalog.temporaryOf(role) })
       }),
     [Symbol.asyncDispose]: () => leases[Symbol.asyncDispose](),
   }

@@ -7,9 +7,10 @@ import type { Protocol } from '../../gateway/protocol.ts'
 import { refuse } from '../../gateway/refusals.ts'
 import type { Session } from '../../gateway/session.ts'
 import { Cancels } from './cancels.ts'
-import { askToken, greet } from './client.ts'
+import { greet, type Greeting } from './client.ts'
 import { Connection } from './connection.ts'
 import { encodeAuthenticationOk, encodeBackendKeyData, encodeParameterStatus, encodeReadyForQuery } from './encode.ts'
+import { identify } from './identify.ts'
 import { decodeDataRow } from './messages-target.ts'
 import type { PostgresTarget } from './postgres-target.ts'
 import { ExchangeReader } from './reading.ts'
@@ -47,7 +48,7 @@ async function serve(socket: Socket, around: Around): Promise<void> {
     const greeting = await greet(socket, gateway.tls, deadline)
     client = greeting.socket
     if (greeting.wants === 'cancel') cancels.request(greeting.key)
-    else await serveSession(client, greeting.parameters, around, deadline)
+    else await serveSession(greeting, around, deadline)
   } catch (error) {
     if (!(error instanceof Fault)) throw error
     const code = error.code === 'protocol' ? 'unreadable' : 'unavailable'
@@ -59,14 +60,13 @@ async function serve(socket: Socket, around: Around): Promise<void> {
 }
 
 async function serveSession(
-  client: Socket,
-  parameters: ReadonlyMap<string, string>,
+  { socket: client, parameters, minor }: Extract<Greeting, { wants: 'session' }>,
   { gateway, cancels, admitted }: Around,
   deadline: AbortSignal,
 ): Promise<void> {
   const start = readStart(parameters)
   if ('refusal' in start) return goodbye(client, start.refusal)
-  const authenticated = await gateway.core.authenticate(await askToken(client, deadline))
+  const authenticated = await identify(client, parameters.get('user'), gateway.core, deadline)
   const visitor = { target: start.target, client: `${client.remoteAddress ?? ''}:${client.remotePort ?? ''}` }
   if ('refusal' in authenticated) return goodbye(client, await turnAway(gateway.core, visitor, authenticated.refusal))
   admitted()
@@ -82,7 +82,7 @@ async function serveSession(
   const connected = await connect(session, target, opened.credential, start)
   if ('refusal' in connected) return goodbye(client, connected.refusal)
   const connection = new Connection(session, target, client, connected)
-  using key = cancels.add(() => cancel(connection))
+  using key = cancels.add(minor, () => cancel(connection))
   await runSession(connection, client, connected, key)
 }
 

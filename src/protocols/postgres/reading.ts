@@ -9,6 +9,7 @@ import type { Portal, Prepared } from './portals.ts'
 import { encodeDescribe } from './encode.ts'
 import { PostgresExchange, type Outgoing } from './exchanges.ts'
 import { body, type Frame } from './frames.ts'
+import { readFunctionCall } from './function-calls.ts'
 import type { Event } from './incoming.ts'
 import { BACKEND, frontendName } from './message-types.ts'
 import {
@@ -18,8 +19,8 @@ import {
   decodeExecute,
   decodeParse,
   decodeQuery,
+  formatOf,
   type Bind,
-  type Format,
   type Parse,
 } from './messages-client.ts'
 import { decodeRowDescription } from './messages-target.ts'
@@ -103,7 +104,7 @@ export class ExchangeReader implements Source<Exchange | Input> {
         return this.#flush()
       case 'FunctionCall':
         this.#refuseMixing()
-        return functionCall(connection)
+        return frame.dropped ? tooLong(connection, frame, 'simple') : readFunctionCall(connection, frame)
       case 'CopyData':
       case 'CopyDone':
       case 'CopyFail':
@@ -301,10 +302,6 @@ function readable(bind: Bind): (string | null)[] {
   })
 }
 
-function formatOf({ formats }: Bind, place: number): Format {
-  return (formats.length === 1 ? formats[0] : formats[place]) ?? 0
-}
-
 function keepDescribe(connection: Connection, frame: Frame): Soon<Outgoing> {
   const { kind, name } = decodeDescribe(frame)
   if (kind === 'S') return { bytes: frame.bytes, sent: 'DescribeStatement' }
@@ -318,14 +315,6 @@ function keepClose(connection: Connection, frame: Frame): Outgoing {
   const names = kind === 'S' ? connection.statements : connection.portals
   const proposal = names.propose(name, undefined, connection.batch)
   return { bytes: frame.bytes, sent: 'Close', done: confirming(proposal) }
-}
-
-function functionCall(connection: Connection): Exchange {
-  const hint = 'Call the function in a SELECT.'
-  const objection = refuse('unreadable', 'Function calls outside SQL are not taken.', [{ do: 'change', hint }])
-  const understood = unreadable(connection.target.resource, 'FunctionCall', { objection })
-  const operation = operationOf(connection, understood, 'execute')
-  return new PostgresExchange(connection, { style: 'simple', messages: [], operation })
 }
 
 /** Only the beginning was kept: that is what the record shows. */
@@ -342,7 +331,9 @@ function tooLong(connection: Connection, frame: Frame, style: 'simple' | 'extend
 
 /** Nothing of it is sent: a Bind before it was, so that the target's own error comes first if there is one. */
 function noSuchPortal(connection: Connection, name: string): Exchange {
-  const objection = refuse('unreadable', `The gateway knows no portal "${name}" of this session.`)
+  const objection = refuse('unreadable', `The gateway knows no portal "${name}" of this session.`, [
+    { do: 'change', hint: 'Bind it first.' },
+  ])
   const understood = unreadable(connection.target.resource, `Execute of portal "${name}"`, {
     objection,
   })

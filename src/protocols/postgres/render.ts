@@ -7,6 +7,7 @@ import {
   decodeCommandComplete,
   decodeDataRow,
   decodeErrorFields,
+  decodeFunctionCallResponse,
   decodeNotificationResponse,
   decodeRowDescription,
   type RowField,
@@ -21,6 +22,8 @@ type Rendered =
   | { readonly columns: readonly string[] }
   | { readonly row: readonly (string | null)[] }
   | { readonly tag: string }
+  /** What a FunctionCall gave. */
+  | { readonly result: string | null }
   | { readonly error: Readonly<Record<string, string>> }
   | { readonly notice: Readonly<Record<string, string>> }
   | { readonly notification: string }
@@ -49,6 +52,8 @@ function render(frame: Frame, fields: readonly RowField[]): readonly Rendered[] 
       return [{ columns: fields.map(({ name }) => name) }]
     case 'DataRow':
       return [{ row: decodeDataRow(frame).map((value, place) => text(value, fields[place]?.format)) }]
+    case 'FunctionCallResponse':
+      return [{ result: text(decodeFunctionCallResponse(frame), undefined) }]
     case 'CommandComplete':
       return [{ tag: decodeCommandComplete(frame).tag }]
     case 'ErrorResponse':

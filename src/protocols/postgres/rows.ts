@@ -1,5 +1,6 @@
 import { Fault } from '../../gateway/fault.ts'
 import type { Masker } from '../../mask/masker.ts'
+import type { Hides, Secrecy } from '../../sql/flow.ts'
 import { detectorFor, searchesText } from './detection.ts'
 import type { DetectIn } from './detection.ts'
 import type { Frame } from './frames.ts'
@@ -13,10 +14,10 @@ import { placeholder } from './placeholders.ts'
  */
 export type ClassesOf = (tableOid: number, columnNumber: number) => readonly string[] | undefined
 
-/** `by`: a whole field, its length before its value. */
+/** `by`: a whole field, its length before its value. `replace` leaves a NULL as it is, `cover` does not. */
 type ColumnPlan =
   | { readonly does: 'pass' }
-  | { readonly does: 'replace'; readonly by: Buffer }
+  | { readonly does: 'replace' | 'cover'; readonly by: Buffer }
   | { readonly does: 'detect'; readonly detect: DetectIn }
 
 /**
@@ -36,24 +37,33 @@ export function withFormats(fields: readonly RowField[], formats: readonly Forma
   return fields.map((field, index) => ({ ...field, format: formats.length > 1 ? formats[index]! : first }))
 }
 
-/** `fields` have the formats of the rows to come (`withFormats`). */
-export function planRow(fields: readonly RowField[], classesOf: ClassesOf, masker: Masker): RowPlan {
-  const columns = fields.map((field) => planColumn(field, classesOf, masker))
+/**
+ * `fields` have the formats of the rows to come (`withFormats`). `hides`: what the statement was found to show that is
+ * hidden, by place; where the target says that a column comes from a hidden one, it is hidden as well. A result of another
+ * width than was expected is hidden whole.
+ */
+export function planRow(fields: readonly RowField[], classesOf: ClassesOf, masker: Masker, hides?: Hides): RowPlan {
+  const unplaced = hides !== undefined && (hides === 'all' || hides.length !== fields.length)
+  const columns = fields.map((field, place) =>
+    planColumn(field, classesOf, masker, unplaced ? 'derived' : (hides?.[place] ?? null)),
+  )
   const passes = columns.length > 0 && columns.every((column) => column.does === 'pass')
   const searches = fields.every(
     (field, place) => columns[place]!.does === 'pass' || searchesText(field.typeOid, field.format),
   )
-  return { columns, passes, searches: searches && columns.every((column) => column.does !== 'replace') }
+  return { columns, passes, searches: searches && columns.every(({ does }) => does === 'pass' || does === 'detect') }
 }
 
-function planColumn(field: RowField, classesOf: ClassesOf, masker: Masker): ColumnPlan {
-  if (isHidden(field, classesOf, masker))
-    return { does: 'replace', by: fieldOf(placeholder(field.typeOid, field.format)) }
+function planColumn(field: RowField, classesOf: ClassesOf, masker: Masker, secrecy: Secrecy | null): ColumnPlan {
+  if (secrecy !== null || isHidden(field, classesOf, masker)) {
+    const by = fieldOf(placeholder(field.typeOid, field.format))
+    return { does: secrecy === 'derived' ? 'cover' : 'replace', by }
+  }
   const detect = masker.detects ? detectorFor(field.typeOid, field.format) : undefined
   return detect ? { does: 'detect', detect } : { does: 'pass' }
 }
 
-/** A column that is no relation's (an expression) has no class; what it may show is decided when the text is read. */
+/** A column that is no relation's (an expression) has no class: what it shows was found when the text was read. */
 function isHidden(field: RowField, classesOf: ClassesOf, masker: Masker): boolean {
   if (field.tableOid === 0) return false
   const classes = classesOf(field.tableOid, field.columnNumber)
@@ -75,7 +85,7 @@ export function maskDataRow(frame: Frame, plan: RowPlan, masker: Masker): Buffer
   for (const column of plan.columns) {
     const length = valueLength(bytes, at)
     const end = at + 4 + Math.max(length, 0)
-    const field = length < 0 ? undefined : maskValue(column, bytes, at + 4, end, masker)
+    const field = length < 0 && column.does !== 'cover' ? undefined : maskValue(column, bytes, at + 4, end, masker)
     if (field) growth += field.length - (end - at)
     instead.push(field)
     at = end
@@ -126,6 +136,7 @@ function maskValue(column: ColumnPlan, bytes: Buffer, start: number, end: number
     case 'pass':
       return undefined
     case 'replace':
+    case 'cover':
       return column.by
     case 'detect': {
       const masked = column.detect(bytes.subarray(start, end), masker)

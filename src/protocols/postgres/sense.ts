@@ -1,4 +1,5 @@
 import type { Effect, Refusal, Touch } from '../../gateway/domain.ts'
+import type { Hides } from '../../sql/flow.ts'
 import type { CopyForm, NameChange, Statement } from '../../sql/reader.ts'
 
 /** What a text was found to do, in parts. */
@@ -9,6 +10,8 @@ export type Found = {
   /** The prepared statements and cursors it runs, and the texts that made them: part of its meaning. */
   readonly used: readonly Statement[]
   readonly usedTexts: readonly string[]
+  /** What is hidden in the rows that each of its statements returns. */
+  readonly hides: readonly (Hides | undefined)[]
 }
 
 /** All that follows from it, whenever it runs: worked out once for each reading. */
@@ -35,7 +38,7 @@ export type Sense = Found & {
 }
 
 /** Statements of these actions leave every setting as it is. */
-const LEAVE_SETTINGS = ['sql.select', 'sql.insert', 'sql.update', 'sql.delete', 'sql.show']
+const LEAVE_SETTINGS = 'select insert update delete show lo_read lo_write'.split(' ').map((verb) => `sql.${verb}`)
 const CHANGE_SCHEMA = ['sql.create', 'sql.alter', 'sql.drop', 'sql.call', 'sql.do']
 
 export function senseOf(found: Found): Sense {

@@ -19,7 +19,7 @@ export function readStart(parameters: ReadonlyMap<string, string>): Start | { re
   const settings: Record<string, string> = {}
   for (const [given, value] of parameters) {
     const name = given.toLowerCase()
-    if (name === 'user' || name === 'database' || name === 'application_name') continue
+    if (given === 'user' || given === 'database' || name === 'application_name') continue
     if (name === 'client_encoding' && UTF8.has(value.toLowerCase().replaceAll("'", ''))) continue
     if (name === 'options' && value.trim() === '') continue
     if (!SETTINGS.has(name)) return { refusal: notTaken(given) }

@@ -17,6 +17,7 @@ export class TargetCatalog {
   /** Temporary schemas, by the role whose they are. */
   #temporary = new Map<string, readonly string[]>()
   #version: string | undefined
+  #largeObjects: ReadonlyMap<number, string> = new Map()
   #expired = false
 
   /** `target`: the first segment of resource ids. */
@@ -61,6 +62,11 @@ export class TargetCatalog {
     return this.#temporary.get(role) ?? []
   }
 
+  /** The name of a function for large objects, by its OID at the target. */
+  largeObjectFunction(oid: number): Soon<string | undefined> {
+    return soon(this.get(), () => this.#largeObjects.get(oid))
+  }
+
   /** True when it has the relation, whatever its columns. */
   has(table: number): boolean {
     return this.#classes.has(table)
@@ -77,8 +83,9 @@ export class TargetCatalog {
   }
 
   /** A sensitive column that is not there may have been renamed: nothing is read until the config says so too. */
-  #keep({ catalog, missing }: CatalogReading): Catalog {
+  #keep({ catalog, missing, largeObjects }: CatalogReading): Catalog {
     if (missing.length > 0) throw new Fault('target', `sensitive columns do not exist: ${missing.join(', ')}`)
+    if (largeObjects) this.#largeObjects = largeObjects
     if (catalog.version === this.#version) return catalog
     this.#version = catalog.version
     this.#identified = new WeakMap()
