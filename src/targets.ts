@@ -16,7 +16,6 @@ import { catalogSource } from './protocols/postgres/catalog.ts'
 import { followViews } from './protocols/postgres/view-lineage.ts'
 import type { Catalog } from './sql/catalog.ts'
 import { postgresConfig, type PostgresConfig } from './protocols/postgres/config.ts'
-import { placeholderText } from './protocols/postgres/placeholders.ts'
 import { postgresTarget, type PostgresTarget } from './protocols/postgres/postgres-target.ts'
 import type { SqlReader } from './sql/reader.ts'
 import { startSqlReader } from './sql/worker-reader.ts'
@@ -114,7 +113,6 @@ export function leasesOf(
     admin: lease.admin,
     memberOf: lease.memberOf,
     profile: lease.profile,
-    standIn: placeholderText,
     owner: lease.owner,
     installation: parts.installation,
     clock: parts.clock,

@@ -8,7 +8,6 @@ import { Secret } from '../src/gateway/secret.ts'
 import type { Lease, LeaseSource } from '../src/grants/lease.ts'
 import { catalogSource } from '../src/protocols/postgres/catalog.ts'
 import type { PostgresLease } from '../src/protocols/postgres/config.ts'
-import { placeholderText } from '../src/protocols/postgres/placeholders.ts'
 import { postgresTarget, type PostgresTarget } from '../src/protocols/postgres/postgres-target.ts'
 import type { SqlReader } from '../src/sql/reader.ts'
 import { startPostgres, type TestPostgres } from './postgres.ts'
@@ -26,7 +25,6 @@ export interface WallScene extends AsyncDisposable {
 
 export type WallOptions = {
   readonly profile?: Partial<Profile>
-  readonly owner?: string
   readonly target?: string
   /** How old a catalog may be; 0, unless given: read for each session. */
   readonly maxAgeMs?: number
@@ -51,10 +49,10 @@ const SETUP = `
   CREATE ROLE orders_owner NOLOGIN;
   CREATE ROLE sallyport LOGIN CREATEROLE PASSWORD 'the-gateway';
   GRANT orders_owner TO sallyport;
-  GRANT CREATE ON DATABASE orders TO orders_owner;
   GRANT CREATE ON SCHEMA public TO orders_owner`
 
 const TABLES = `
+  CREATE SCHEMA apart AUTHORIZATION orders_owner;
   SET ROLE orders_owner;
   CREATE DOMAIN phone AS varchar(12) NOT NULL CHECK (VALUE ~ '^[0-9+]+$');
   CREATE TABLE customers (id serial PRIMARY KEY, name text, email varchar(20) UNIQUE, dropped int, mobile phone, card char(4));
@@ -71,8 +69,9 @@ const TABLES = `
   INSERT INTO events VALUES ('2025-01-01', 'ada', 'came');
   CREATE TABLE tenants (name text, token text);
   ALTER TABLE tenants ENABLE ROW LEVEL SECURITY;
-  INSERT INTO tenants VALUES ('acme', 't1');
-  CREATE SCHEMA apart; CREATE TABLE apart.things (id int);
+  CREATE POLICY own ON tenants USING (name <> 'secret');
+  INSERT INTO tenants VALUES ('acme', 't1'), ('secret', 't2');
+  CREATE TABLE apart.things (id int);
   RESET ROLE`
 
 export type Server = { readonly binaries?: string; readonly admin: 'superuser' | 'sallyport' }
@@ -97,7 +96,7 @@ export async function startWallScene({ binaries, admin }: Server): Promise<WallS
 export async function recreate(scene: WallScene): Promise<void> {
   await scene.postgres.query('DROP DATABASE orders WITH (FORCE)')
   await scene.postgres.query('CREATE DATABASE orders')
-  await scene.sql('GRANT CREATE ON DATABASE orders TO orders_owner; GRANT CREATE ON SCHEMA public TO orders_owner')
+  await scene.sql('GRANT CREATE ON SCHEMA public TO orders_owner')
   await scene.sql(TABLES)
 }
 
@@ -108,19 +107,17 @@ const reader: SqlReader = {
 }
 
 function openSource(postgres: TestPostgres, login: string, options: WallOptions): WallSource {
-  const { owner = 'orders_owner', target: name = 'orders', sensitive = SENSITIVE } = options
+  const { target: name = 'orders', sensitive = SENSITIVE } = options
   const profile: Profile = { schemas: ['public'], rights: ['select', 'insert', 'update', 'delete'], ...options.profile }
   const url = postgres.url('orders')
   const database = openDatabase({ url, login: new Secret(login) })
-  const lease: PostgresLease = { from: 'postgres-role', admin: new Secret(login), memberOf: [], profile, owner }
+  const lease: PostgresLease = { from: 'postgres-role', admin: new Secret(login), memberOf: [], profile }
   const leases = postgresRole({
     target: name,
     url,
     admin: new Secret(login),
     memberOf: [],
     profile,
-    standIn: placeholderText,
-    owner,
     installation: '1a2b3c4d',
     clock: systemClock,
     isLive: async () => true,

@@ -8,6 +8,8 @@ import { problemLine } from '../policy/problem.ts'
 import { readCatalog, type CatalogReading } from '../protocols/postgres/catalog.ts'
 import type { PostgresConfig } from '../protocols/postgres/config.ts'
 import { profileRequests } from '../protocols/postgres/profile-request.ts'
+import { followViews } from '../protocols/postgres/view-lineage.ts'
+import { startSqlReader } from '../sql/worker-reader.ts'
 import { openStore } from '../store/store.ts'
 import { leasesOf, loginOf, PROTOCOLS, tlsOf, type GatewayConfig } from '../targets.ts'
 import { policyDirectory } from './data-directory.ts'
@@ -55,7 +57,7 @@ async function checkTarget(
   try {
     const reading = await readCatalog(database.query, settings.sensitive)
     const missing = reading.missing.map((column) => ({ problem: `sensitive: ${column} does not exist` }))
-    return [...lacks, ...missing, ...(await leaksOf(database.query, settings, reading))]
+    return [...lacks, ...missing, ...(await leaksOf(database.query, target, reading))]
   } catch (error) {
     // Whatever keeps the gateway from connecting has been said already.
     return lacks.length > 0 ? lacks : [{ problem: reasonOf(error) }]
@@ -65,11 +67,14 @@ async function checkTarget(
 /** Where a profile is a wall before what is sensitive, PUBLIC must not walk around it. */
 async function leaksOf(
   query: RunSql,
-  { lease, sensitive }: PostgresConfig,
+  { name, settings: { lease, sensitive } }: { readonly name: string; readonly settings: PostgresConfig },
   { catalog }: CatalogReading,
 ): Promise<readonly Finding[]> {
   const profile = lease.from === 'postgres-role' ? lease.profile : undefined
   if (profile === undefined) return []
-  const { relations } = profileRequests(profile)(catalog, Object.keys(sensitive))
+  await using reader = startSqlReader()
+  const classes = Object.keys(sensitive)
+  const followed = await followViews(catalog, classes, reader, name)
+  const { relations } = profileRequests(profile)(followed, classes)
   return (await publicLeaks(query, relations)).map(({ lacks: problem, remedy }) => ({ problem, remedy }))
 }

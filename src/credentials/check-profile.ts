@@ -1,32 +1,20 @@
 import type { Lack } from './check-rights.ts'
-import { isSuperuser } from './make-snapshot.ts'
 import type { RunSql } from './postgres-pool.ts'
+import type { Profile } from './profile.ts'
 import { quoteName } from './session-role.ts'
 
 export type ProfileCheck = {
-  readonly target: string
-  readonly schemas: readonly string[]
-  readonly owner: string | undefined
+  readonly profile: Pick<Profile, 'schemas'>
+  /** Who gets what sessions create. */
+  readonly owner?: string
 }
 
-/** What the login, or the owner in its place, lacks to give the rights of a profile. */
+/** What the login lacks to give the rights of a profile to others. */
 export async function profileLacks(query: RunSql, check: ProfileCheck): Promise<readonly Lack[]> {
-  const schemas = await schemaLacks(query, check.schemas)
-  if (schemas.length > 0 || (await isSuperuser(query))) return schemas
-  if (check.owner === undefined) return [ownerLack(check.target)]
-  const [found] = await query('SELECT FROM pg_roles WHERE rolname = $1', [check.owner])
-  if (found === undefined) return []
-  return [
-    ...(await placeLacks(query, check.schemas, check.owner)),
-    ...(await tableLacks(query, check.schemas, check.owner)),
-  ]
-}
-
-function ownerLack(target: string): Lack {
-  return {
-    lacks: 'the name of the role that owns the tables of its profile',
-    remedy: `Set owner in the lease of target ${target}.`,
-  }
+  const { schemas } = check.profile
+  const missing = await schemaLacks(query, schemas)
+  if (missing.length > 0) return missing
+  return [...(await placeLacks(query, schemas)), ...(await relationLacks(query, check))]
 }
 
 async function schemaLacks(query: RunSql, schemas: readonly string[]): Promise<readonly Lack[]> {
@@ -42,40 +30,47 @@ async function schemaLacks(query: RunSql, schemas: readonly string[]): Promise<r
 
 /** CONNECT and USAGE are given only where PUBLIC does not have them. */
 const PLACES = `
-SELECT 'make the schemas of its masked views in' AS what, 'CREATE ON DATABASE ' || quote_ident(datname) AS right, '' AS option
-FROM pg_database WHERE datname = current_database() AND NOT has_database_privilege($1::name, oid, 'CREATE')
-UNION ALL
-SELECT 'let sessions connect to', 'CONNECT ON DATABASE ' || quote_ident(datname), ' WITH GRANT OPTION'
+SELECT current_user::text AS login, 'CONNECT ON DATABASE ' || quote_ident(datname) AS right
 FROM pg_database WHERE datname = current_database() AND NOT has_database_privilege('public', oid, 'CONNECT')
-  AND NOT has_database_privilege($1::name, oid, 'CONNECT WITH GRANT OPTION')
+  AND NOT has_database_privilege(oid, 'CONNECT WITH GRANT OPTION')
 UNION ALL
-SELECT 'let sessions use', 'USAGE ON SCHEMA ' || quote_ident(nspname), ' WITH GRANT OPTION'
-FROM pg_namespace WHERE nspname = ANY ($2::name[]) AND NOT has_schema_privilege('public', oid, 'USAGE')
-  AND NOT has_schema_privilege($1::name, oid, 'USAGE WITH GRANT OPTION')`
+SELECT current_user, 'USAGE ON SCHEMA ' || quote_ident(nspname)
+FROM pg_namespace WHERE nspname = ANY ($1::name[]) AND NOT has_schema_privilege('public', oid, 'USAGE')
+  AND NOT has_schema_privilege(oid, 'USAGE WITH GRANT OPTION')`
 
-async function placeLacks(query: RunSql, schemas: readonly string[], owner: string): Promise<readonly Lack[]> {
-  const rows = await query(PLACES, [owner, schemas])
-  return rows.map(({ what, right, option }) => ({
-    lacks: `the right of ${quoteName(owner)} to ${String(what)} ${String(right).replace(/^\w+ ON /, '')}`,
-    remedy: `GRANT ${String(right)} TO ${quoteName(owner)}${String(option)};`,
+async function placeLacks(query: RunSql, schemas: readonly string[]): Promise<readonly Lack[]> {
+  const rows = await query(PLACES, [schemas])
+  return rows.map(({ login, right }) => ({
+    lacks: `the right to give ${String(right)} to sessions`,
+    remedy: `GRANT ${String(right)} TO ${quoteName(String(login))} WITH GRANT OPTION;`,
   }))
 }
 
-const OTHERS = `
-SELECT n.nspname::text AS schema, c.relname::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = ANY ($2::name[]) AND c.relkind = ANY ('{r,p,v,m,f,S}') AND NOT pg_has_role($1::name, c.relowner, 'USAGE')
+/**
+ * A right to give each of the rights would not do: DROP OWNED, which takes them back, fails on what is not the login's own.
+ * A sequence of a column goes with its table.
+ */
+const RELATIONS = `
+SELECT current_user::text AS login, o.rolname::text AS owner, o.rolsuper AS super, n.nspname::text AS schema, c.relname::text AS name,
+  current_setting('server_version_num')::int AS version
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner
+WHERE n.nspname = ANY ($1::name[]) AND c.relkind = ANY ('{r,p,v,m,f,S}') AND NOT pg_has_role(o.oid, 'USAGE')
   AND NOT EXISTS (SELECT FROM pg_depend d
     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = ANY ('{e,a,i}'))
-ORDER BY 1, 2`
+ORDER BY n.nspname, c.relname`
 
-/** A sequence that belongs to a column goes with its table. */
-async function tableLacks(query: RunSql, schemas: readonly string[], owner: string): Promise<readonly Lack[]> {
-  const rows = await query(OTHERS, [owner, schemas])
-  return rows.map(({ schema, name }) => {
-    const place = `${quoteName(String(schema))}.${quoteName(String(name))}`
-    return {
-      lacks: `${quoteName(owner)} as the owner of ${place}`,
-      remedy: `ALTER TABLE ${place} OWNER TO ${quoteName(owner)};`,
-    }
-  })
+/** A superuser's rights are given to nobody: what one owns gets another owner. */
+async function relationLacks(query: RunSql, { profile, owner }: ProfileCheck): Promise<readonly Lack[]> {
+  const found = new Map<string, Lack>()
+  for (const row of await query(RELATIONS, [profile.schemas])) {
+    const [login, own] = [quoteName(String(row['login'])), quoteName(String(row['owner']))]
+    const place = `${quoteName(String(row['schema']))}.${quoteName(String(row['name']))}`
+    const options = Number(row['version']) >= 160_000 ? ' WITH INHERIT TRUE, SET FALSE' : ''
+    const remedy =
+      row['super'] === true
+        ? `ALTER TABLE ${place} OWNER TO ${owner === undefined ? login : quoteName(owner)};`
+        : `GRANT ${own} TO ${login}${options};`
+    if (!found.has(remedy)) found.set(remedy, { lacks: `the rights of ${own}, who owns ${place}`, remedy })
+  }
+  return [...found.values()]
 }

@@ -64,8 +64,8 @@ async function tryRights(options: CheckOptions, query: RunSql): Promise<readonly
     if (!(await passes(query, trial))) lacks.push(trial.lack)
   }
   if (options.owner !== undefined) lacks.push(...(await creationLacks(query, probe, options.owner)))
-  const { profile, owner, target } = options
-  if (profile) lacks.push(...(await profileLacks(query, { target, owner, schemas: profile.schemas })))
+  const { profile, owner } = options
+  if (profile) lacks.push(...(await profileLacks(query, { profile, owner })))
   return lacks
 }
 

@@ -11,7 +11,7 @@ import { openDatabase } from './postgres-pool.ts'
 import type { Database } from './postgres-pool.ts'
 import type { Profile } from './profile.ts'
 import { memberRights, profileRights } from './profile-rights.ts'
-import type { RightsSource, RoleRequest } from './profile-rights.ts'
+import type { RightsSource, RoleRequest, SessionRights } from './profile-rights.ts'
 import { revokeRole } from './revoke-role.ts'
 import { scramVerifier } from './scram-verifier.ts'
 import { createRole, readComment, roleName, rolePrefix } from './session-role.ts'
@@ -20,8 +20,8 @@ import { createRole, readComment, roleName, rolePrefix } from './session-role.ts
 export type RoleCredential = {
   readonly user: string
   readonly password: Secret
-  /** The role cannot read hidden columns. `schema` has masked views of the relations with such, `r<oid>`. */
-  readonly wall?: { readonly schema: string }
+  /** The role cannot read columns that are hidden from its session. */
+  readonly wall?: true
 }
 
 export type PostgresRoleOptions = {
@@ -33,8 +33,6 @@ export type PostgresRoleOptions = {
   readonly memberOf: readonly string[]
   /** Instead of `memberOf`: rights that the gateway gives itself. */
   readonly profile?: Profile
-  /** What stands in a masked view for a value of a type, by its OID; undefined: NULL. Needed with a profile. */
-  readonly standIn?: (typeOid: number) => string | undefined
   /** Who gets what sessions create; left out, it is dropped at the session's end. */
   readonly owner?: string
   /** 8 hex digits: whose roles these are. */
@@ -79,11 +77,11 @@ export function postgresRole(options: PostgresRoleOptions): LeaseSource<RoleCred
 }
 
 function rightsOf(options: PostgresRoleOptions, database: Database): RightsSource {
-  const { profile, installation, target, owner, standIn = () => undefined } = options
+  const { profile, installation, target, owner } = options
   if (profile === undefined) return memberRights(options.memberOf, database)
   const { name, user: admin } = database
   const scope = { installation, target, database: name, admin, owner, schemas: profile.schemas }
-  return profileRights({ profile, scope, database, standIn })
+  return profileRights({ profile, scope, database })
 }
 
 async function take(
@@ -99,16 +97,16 @@ async function take(
   state.held.add(role)
   try {
     const verifier = await scramVerifier(password)
-    const make = async (): Promise<string | undefined> => {
-      const { masked, ...rights } = await state.rights.take(request)
+    const make = async (): Promise<Pick<SessionRights, 'wall'>> => {
+      const { wall, ...rights } = await state.rights.take(request)
       await database.query(createRole({ role, verifier, installation, request, ...rights }))
-      return masked
+      return { wall }
     }
-    const masked = await make().catch((error: unknown) => {
+    const made = await make().catch((error: unknown) => {
       if (isGone(error)) return make()
       throw error
     })
-    return leaseOf(role, new Secret(password), masked, revoke)
+    return leaseOf(role, { user: role, password: new Secret(password), ...made }, revoke)
   } catch (cause) {
     state.held.delete(role)
     if (cause instanceof Fault) throw cause
@@ -118,22 +116,21 @@ async function take(
   }
 }
 
-/** undefined_object: the sweep of another gateway may have dropped the snapshot before this role was its member. */
+/** undefined_object: the sweep of another gateway may have dropped the profile role before this role was its member. */
 function isGone(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === '42704'
 }
 
 function leaseOf(
   role: string,
-  password: Secret,
-  masked: string | undefined,
+  credential: RoleCredential,
   revoke: (role: string) => Promise<Revocation>,
 ): Lease<RoleCredential> {
   return {
     name: role,
-    credential: { user: role, password, ...(masked !== undefined && { wall: { schema: masked } }) },
+    credential,
     revoke: () => {
-      password[Symbol.dispose]()
+      credential.password[Symbol.dispose]()
       return revoke(role)
     },
   }

@@ -1,11 +1,11 @@
 import { Fault } from '../gateway/fault.ts'
 import type { LeaseRequest, Revocation } from '../grants/lease.ts'
-import { lookFor, makeSnapshot } from './make-snapshot.ts'
+import { lookFor, makeProfile } from './make-profile.ts'
 import { serverVersion } from './postgres-pool.ts'
 import type { Database } from './postgres-pool.ts'
-import { lockSnapshot, snapshotOf, usableRights } from './profile.ts'
-import type { Profile, ProfileRequest, SnapshotScope } from './profile.ts'
-import { sweepSnapshots } from './sweep-snapshots.ts'
+import { lockProfile, profileRole, usableRights } from './profile.ts'
+import type { Profile, ProfileRequest, ProfileScope } from './profile.ts'
+import { sweepProfiles } from './sweep-profiles.ts'
 
 /** What a session's role is made with. */
 export type SessionRights = {
@@ -13,8 +13,8 @@ export type SessionRights = {
   readonly version: number
   readonly memberOf: readonly string[]
   readonly lock?: string
-  /** The schema with the masked views of the relations that it cannot read as they are. */
-  readonly masked?: string
+  /** It cannot read what is hidden. */
+  readonly wall?: true
 }
 
 /** A request for a session's role. */
@@ -39,19 +39,18 @@ export function memberRights(memberOf: readonly string[], database: Database): R
 
 export type ProfileRightsOptions = {
   readonly profile: Profile
-  readonly scope: SnapshotScope
+  readonly scope: ProfileScope
   readonly database: Database
-  readonly standIn: (typeOid: number) => string | undefined
 }
 
 /** Rights by column, made by the gateway. `take` throws Fault `target` where the wall does not stand. */
 export function profileRights(options: ProfileRightsOptions): RightsSource {
   const { database, scope } = options
-  /** For each set of classes and rights the hash of the snapshot that was asked for last. */
+  /** For each set of classes and rights the role that was asked for last. */
   const current = new Map<string, string>()
   return {
     take: (request) => take(options, current, request),
-    sweep: () => sweepSnapshots(database, scope, (hash) => [...current.values()].includes(hash)),
+    sweep: () => sweepProfiles(database, scope, (role) => [...current.values()].includes(role)),
   }
 }
 
@@ -63,9 +62,9 @@ async function take(
   const { database, profile, scope } = options
   if (request === undefined) throw new Fault('target', `The catalog of target ${target} is not known.`)
   const rights = usableRights(profile, possible)
-  const snapshot = snapshotOf(scope, rights, request)
-  current.set(JSON.stringify([[...request.classes].sort(), rights]), snapshot.hash)
-  const { version, isMade } = await lookFor(database.query, snapshot, request)
-  if (!isMade && (await makeSnapshot(options, snapshot, rights, request))) request.made()
-  return { version, memberOf: [snapshot.role], lock: lockSnapshot(snapshot, '_shared'), masked: snapshot.schema }
+  const role = profileRole(scope, rights, request)
+  current.set(JSON.stringify([[...request.classes].sort(), rights]), role)
+  const { version, isMade } = await lookFor(database.query, role, request)
+  if (!isMade) await makeProfile(database, scope, role, rights, request)
+  return { version, memberOf: [role], lock: lockProfile(role, '_shared'), wall: true }
 }

@@ -84,7 +84,9 @@ export async function openSession<T extends Target<Credential>, Credential>(
   const { expiresAt } = granted.grant
 
   const hidden = hiddenFrom(identity, target, policy)
-  const lease = await takeLease(target.leases, { session: id, identity, target: target.name, expiresAt, hidden })
+  const possible = [...policy.possibleActions(identity, target.resource)]
+  const asked = { session: id, identity, target: target.name, expiresAt, hidden, possible }
+  const lease = await takeLease(target.leases, asked)
   if ('refusal' in lease) {
     await core.grants.end(granted.grant.id)
     return { refusal: await turnAway(core, turnedAway, lease.refusal) }

@@ -10,6 +10,12 @@ export type CatalogColumn = {
   readonly type?: string
   /** True when a unique index or an exclusion constraint compares it. */
   readonly unique?: boolean
+  /**
+   * SQL of exactly the column's type (of a domain its base type) and modifier that stands for its values, under any
+   * search_path: `'***'::character varying(20)`, `NULL::public.mood`. Absent where nothing hides the column or can, and
+   * where no value of its type can be written.
+   */
+  readonly standIn?: string
 }
 
 /** `table` includes partitioned tables. */

@@ -4,6 +4,7 @@ import { Fault } from '../../gateway/fault.ts'
 import type { Soon } from '../../gateway/source.ts'
 import type { Catalog, CatalogColumn, CatalogRelation } from '../../sql/catalog.ts'
 import { versionsOf } from './catalog-versions.ts'
+import { standIn } from './stand-in.ts'
 
 /** Runs SQL on a connection of the gateway's own, whose search_path is pg_catalog alone. */
 export type CatalogQuery = (sql: string) => Promise<readonly Readonly<Record<string, unknown>>[]>
@@ -35,10 +36,11 @@ const KINDS = {
  * One statement, so that all of it is of one moment. `viewed`: views that do nothing but show a query. `largeObjects`: those
  * that still are what they were made as. `shows`: what a rule's query mentions, by its own text and not by
  * pg_depend, which keeps no entries for system catalogs; `opaque`: a function or operator that is no built-in, and may
- * show anything. Objects made after initdb have oids from 16384 on.
+ * show anything. Objects made after initdb have oids from 16384 on. `exact`: the type of a column with its modifier, of a
+ * domain its base type, written so that it is the same under any search_path; nothing for a pseudo-type.
  */
-const READ_CATALOG = (definitions: boolean): string => `
-WITH relation AS (
+const READ_CATALOG = (sensitive: boolean): string => `
+WITH RECURSIVE relation AS (
   SELECT c.oid, n.nspname, c.relname, c.relkind,
     CASE WHEN c.relpersistence = 't' THEN pg_get_userbyid(c.relowner) END AS owner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind = ANY ('{r,p,v,m,f,S,i,I,c}')
@@ -53,7 +55,7 @@ WITH relation AS (
   FROM rule_text GROUP BY oid
 ), viewed AS (
   SELECT ev_class AS oid, pg_get_viewdef(ev_class) AS definition FROM pg_rewrite
-  WHERE ${definitions} AND ev_class >= 16384 GROUP BY ev_class HAVING count(*) = 1 AND bool_and(ev_type = '1')
+  WHERE ${sensitive} AND ev_class >= 16384 GROUP BY ev_class HAVING count(*) = 1 AND bool_and(ev_type = '1')
 ), compared AS (
   SELECT i.indrelid AS oid, unnest(i.indkey::int2[]) AS number
   FROM pg_index i WHERE i.indisunique OR i.indisexclusion
@@ -64,6 +66,10 @@ WITH relation AS (
 ), reference AS (
   SELECT confrelid AS oid, json_agg(DISTINCT conrelid::int8 ORDER BY conrelid::int8) AS by
   FROM pg_constraint WHERE contype = 'f' GROUP BY confrelid
+), domain AS (
+  SELECT oid, typbasetype AS base, typtypmod AS modifier FROM pg_type WHERE typtype = 'd'
+  UNION ALL
+  SELECT d.oid, t.typbasetype, t.typtypmod FROM domain d JOIN pg_type t ON t.oid = d.base WHERE t.typtype = 'd'
 ), routine AS (
   SELECT p.proname AS name, bool_and(p.provolatile <> 'v') AS stable, bool_or(p.proretset) AS sets
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname <> 'pg_catalog' GROUP BY p.proname
@@ -74,8 +80,16 @@ SELECT json_build_object(
       'columns', (SELECT json_agg(json_build_object('name', a.attname, 'number', a.attnum,
            'type', CASE WHEN t.typcategory = 'B' THEN 'boolean'
              ELSE format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL) END,
-           'unique', (a.attrelid, a.attnum) IN (SELECT oid, number FROM compared)) ORDER BY a.attnum)
+           'unique', (a.attrelid, a.attnum) IN (SELECT oid, number FROM compared),
+           'notNull', a.attnotnull AND t.typtype <> 'd', 'base', b.oid::int8,
+           'exact', CASE WHEN ${sensitive} AND b.typtype <> 'p' THEN
+             CASE WHEN w.written IN (quote_ident(b.typname), quote_ident(e.typname) || '[]') THEN 'pg_catalog.' ELSE '' END || w.written
+           END) ORDER BY a.attnum)
          FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+           LEFT JOIN LATERAL (SELECT base, modifier FROM domain d JOIN pg_type s ON s.oid = d.base
+             WHERE t.typtype = 'd' AND d.oid = t.oid AND s.typtype <> 'd') d ON true
+           JOIN pg_type b ON b.oid = coalesce(d.base, t.oid) LEFT JOIN pg_type e ON e.oid = b.typelem
+           CROSS JOIN LATERAL (SELECT format_type(b.oid, coalesce(d.modifier, a.atttypmod)) AS written) w
          WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND r.relkind <> ALL ('{i,I}')),
       'children', (SELECT json_agg(i.inhrelid::int8 ORDER BY i.inhrelid) FROM pg_inherits i WHERE i.inhparent = r.oid),
       'referencedBy', reference.by, 'shows', rule.shows, 'opaque', coalesce(rule.opaque, false),
@@ -99,13 +113,22 @@ SELECT json_build_object(
 ) AS catalog`
 
 const Oids = z.array(z.int()).nullable()
+const Column = z.object({
+  name: z.string(),
+  number: z.int(),
+  type: z.string(),
+  unique: z.boolean(),
+  notNull: z.boolean(),
+  base: z.int(),
+  exact: z.string().nullable(),
+})
 const Row = z.object({
   oid: z.int(),
   schema: z.string(),
   name: z.string(),
   kind: z.literal(['r', 'p', 'v', 'm', 'f', 'S', 'i', 'I', 'c']),
   owner: z.string().nullable(),
-  columns: z.array(z.object({ name: z.string(), number: z.int(), type: z.string(), unique: z.boolean() })).nullable(),
+  columns: z.array(Column).nullable(),
   children: Oids,
   referencedBy: Oids,
   shows: Oids,
@@ -139,9 +162,9 @@ export async function readCatalog(query: CatalogQuery, sensitive: Sensitive): Pr
   return { catalog: { ...versionsOf(content), ...content }, missing: classified.missing, largeObjects }
 }
 
-async function ask(query: CatalogQuery, definitions: boolean): Promise<z.infer<typeof Answer>> {
+async function ask(query: CatalogQuery, sensitive: boolean): Promise<z.infer<typeof Answer>> {
   try {
-    const [row] = await query(READ_CATALOG(definitions))
+    const [row] = await query(READ_CATALOG(sensitive))
     return Answer.parse(row?.['catalog'])
   } catch (cause) {
     throw new Fault('target', 'The catalog of the target could not be read.', cause)
@@ -209,16 +232,16 @@ function mark(
 
 function relationOf(row: Row, { classes }: Classified): CatalogRelation {
   const own = classes.get(row.oid)
-  const columns = (row.columns ?? []).map(({ name, number, type, unique }): CatalogColumn => ({
-    name,
-    number,
-    classes: [...(own?.get(name) ?? [])].toSorted(),
-    type,
-    ...(unique && { unique }),
-  }))
-  const { oid, schema, name, children, referencedBy, owner, definition } = row
+  const definition = row.opaque ? undefined : (row.definition ?? undefined)
+  const columns = (row.columns ?? []).map((column): CatalogColumn => {
+    const { name, number, type, unique } = column
+    const classes = [...(own?.get(name) ?? [])].toSorted()
+    const stand = classes.length > 0 || definition !== undefined ? standIn(column) : undefined
+    return { name, number, classes, type, ...(unique && { unique }), ...(stand !== undefined && { standIn: stand }) }
+  })
+  const { oid, schema, name, children, referencedBy, owner } = row
   const family = { ...(children && { children }), ...(referencedBy && { referencedBy }), ...(owner && { owner }) }
-  const query = definition !== null && !row.opaque && { definition }
+  const query = definition !== undefined && { definition }
   return { oid, schema, name, kind: KINDS[row.kind], columns, reads: readsOf(row, classes), ...family, ...query }
 }
 

@@ -68,12 +68,18 @@ describe('the postgres part of a target', () => {
     const given = read({ lease: lease(PROFILE) }).lease
     assert.ok(given.from === 'postgres-role')
     assert.deepEqual([given.profile, given.memberOf], [PROFILE, []])
-    for (const schema of ['pg_catalog', 'information_schema', 'sp_masked_1', ''])
+    for (const schema of ['pg_catalog', 'information_schema', ''])
       assert.notEqual(problems({ lease: lease({ ...PROFILE, schemas: [schema] }) }), '', schema)
     for (const right of ['truncate', 'SELECT', 'references'])
       assert.notEqual(problems({ lease: lease({ ...PROFILE, rights: [right] }) }), '', right)
     for (const profile of [{ ...PROFILE, schemas: [] }, { ...PROFILE, rights: [] }, { schemas: ['public'] }])
       assert.notEqual(problems({ lease: lease(profile) }), '')
+    for (const inference of ['equality', 'any'])
+      assert.match(
+        problems({ lease: lease(PROFILE), inference }),
+        /^inference: .* needs inference: none; use member_of/,
+      )
+    assert.equal(read({ lease: lease(PROFILE), inference: 'none' }).inference, 'none')
   })
 
   it('has connection URLs as secrets', () => {

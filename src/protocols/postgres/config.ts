@@ -118,7 +118,7 @@ const inference = z.string().transform((value, context): Inference => {
 })
 
 const schema = name.refine(
-  (value) => !/^(pg_|sp_masked_)|^information_schema$/.test(value),
+  (value) => !/^pg_|^information_schema$/.test(value),
   'must be a schema of the database itself',
 )
 
@@ -166,6 +166,11 @@ export function postgresConfig(read: ReadContext): z.ZodType<PostgresConfig> {
     .superRefine(({ ca, sslmode }, context) => {
       if (ca === undefined || (sslmode !== 'disable' && sslmode !== 'require')) return
       context.addIssue({ code: 'custom', path: ['ca'], message: `does nothing with sslmode ${sslmode}` })
+    })
+    .superRefine(({ lease, inference }, context) => {
+      if (lease.from !== 'postgres-role' || lease.profile === undefined || inference === 'none') return
+      const message = 'the wall of a profile needs inference: none; use member_of'
+      context.addIssue({ code: 'custom', path: ['inference'], message })
     })
     .transform(({ url: place, ca, sslmode, ...rest }) => {
       return { ...place, ...rest, tls: { mode: sslmode ?? defaultMode(place.host, ca), ca } }

@@ -8,11 +8,12 @@ export type Placeholder = { readonly text: Buffer; readonly binary: Buffer }
 
 const STARS = '***'
 const MONEY = 790
+const BYTEA = 17
 
 /** OID -> text and binary (hex). */
 const SCALARS: readonly (readonly [oid: number, text: string, hex: string])[] = [
   [16, 'f', '00'], // bool
-  [17, '\\x', ''], // bytea
+  [BYTEA, '\\x', ''], // bytea
   [18, '*', '2a'], // "char"
   [20, '0', '0000000000000000'], // int8
   [21, '0', '0000'], // int2
@@ -93,9 +94,10 @@ export function placeholder(typeOid: number, format: Format): Buffer | null {
   return format === 1 ? found.binary : found.text
 }
 
-/** The same as text that a target reads as a value of the type, whatever its settings. */
+/** The same as text that a target reads as a value of the type, whatever its settings; has no quote and no backslash. */
 export function placeholderText(typeOid: number): string | undefined {
   if (typeOid === MONEY) return '0'
+  if (typeOid === BYTEA) return ''
   return placeholder(typeOid, 0)?.toString('utf8')
 }
 

@@ -60,7 +60,7 @@ export function postgresTarget({ name, config, leases, catalog: source, reader }
   }
 }
 
-/** A lease with a profile is of the catalog as it is now: what it makes there is in the next one, and so is what it stumbled over. */
+/** A lease with a profile is of the catalog as it is now: what it stumbled over is no longer in the next one. */
 function takerOf(
   { lease }: PostgresConfig,
   leases: PostgresParts['leases'],
@@ -69,11 +69,10 @@ function takerOf(
   const profile = lease.from === 'postgres-role' ? lease.profile : undefined
   if (profile === undefined) return async (request) => (await catalog.get()) && leases.take(request)
   const requestOf = profileRequests(profile)
-  const made = (): void => catalog.expire()
   return async (request) => {
     const now = await catalog.get()
     try {
-      return await leases.take({ ...request, profile: { ...requestOf(now, request.hidden), made } })
+      return await leases.take({ ...request, profile: requestOf(now, request.hidden) })
     } catch (error) {
       catalog.expire()
       throw error

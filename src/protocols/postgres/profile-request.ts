@@ -3,16 +3,13 @@ import { indexCatalog, type Hidden } from '../../sql/catalog-index.ts'
 import type { Catalog, CatalogRelation } from '../../sql/catalog.ts'
 import { isSystemSchema } from '../../sql/system-relations.ts'
 
-/** Schemas with masked views, of this gateway or of another. */
-const MASKED = /^sp_masked_/
-
 /** What sessions' roles may be given at a target, worked out once for each catalog and set of hidden classes. */
-export type ProfileRequests = (catalog: Catalog, classes: readonly string[]) => Omit<ProfileRequest, 'made'>
+export type ProfileRequests = (catalog: Catalog, classes: readonly string[]) => ProfileRequest
 
 export function profileRequests(profile: Profile): ProfileRequests {
-  const known = new WeakMap<Catalog, Map<string, Omit<ProfileRequest, 'made'>>>()
+  const known = new WeakMap<Catalog, Map<string, ProfileRequest>>()
   return (catalog, classes) => {
-    const made = known.get(catalog) ?? new Map<string, Omit<ProfileRequest, 'made'>>()
+    const made = known.get(catalog) ?? new Map<string, ProfileRequest>()
     known.set(catalog, made)
     const key = JSON.stringify(classes)
     const request = made.get(key) ?? { classes, relations: relationsOf(catalog, profile, classes) }
@@ -25,7 +22,7 @@ function relationsOf(catalog: Catalog, { schemas }: Profile, classes: readonly s
   const hidden = indexCatalog(catalog).hidden(classes)
   return catalog.relations.flatMap((relation) => {
     const { schema, owner, kind } = relation
-    const isOthers = owner !== undefined || isSystemSchema(schema) || MASKED.test(schema)
+    const isOthers = owner !== undefined || isSystemSchema(schema)
     if (isOthers || kind === 'index' || kind === 'composite-type') return []
     const access = accessTo(relation, hidden, schemas.includes(schema))
     return access === undefined ? [] : [describe(relation, access, hidden)]
@@ -49,12 +46,6 @@ function describe(relation: CatalogRelation, access: ProfileRelation['access'], 
     oid: relation.oid,
     kind: relation.kind === 'sequence' ? 'sequence' : 'table',
     access,
-    filtersRows: relation.filtersRows ?? false,
-    columns: relation.columns.map(({ name, number, type }) => ({
-      name,
-      number,
-      type,
-      hidden: own?.has(name) ?? false,
-    })),
+    columns: relation.columns.map(({ name, number }) => ({ name, number, hidden: own?.has(name) ?? false })),
   }
 }
