@@ -89,9 +89,17 @@ describe('a gateway before a target with a profile', () => {
     assert.equal((await client.query('SELECT id, name FROM customers')).rowCount, 3)
     const [role] = await scene.truth(`
       SELECT rolname, has_column_privilege(oid, 'customers', 'email', 'SELECT') AS hidden,
-        has_column_privilege(oid, 'customers', 'name', 'SELECT') AS seen, has_table_privilege(oid, 'orders', 'DELETE') AS deletes
+        has_column_privilege(oid, 'customers', 'name', 'SELECT') AS seen, has_table_privilege(oid, 'orders', 'DELETE') AS deletes,
+        has_column_privilege(oid, 'contacts', 'contact', 'SELECT') AS shown, has_column_privilege(oid, 'contacts', 'id', 'SELECT') AS id
       FROM pg_roles WHERE rolcanlogin AND rolname LIKE 'sp\\_%'`)
-    assert.deepEqual([role?.['hidden'], role?.['seen'], role?.['deletes']], [false, true, false])
+    assert.deepEqual(role, {
+      rolname: role?.['rolname'],
+      hidden: false,
+      seen: true,
+      deletes: false,
+      shown: false,
+      id: true,
+    })
     await client.end()
   })
 

@@ -97,7 +97,7 @@ describe('readCatalog', () => {
     const { catalog } = await readCatalog(query, SENSITIVE)
     assert.deepEqual(find(catalog, 'public.customers').columns, [
       { name: 'id', number: 1, classes: [], type: 'integer', unique: true },
-      { name: 'email', number: 3, classes: ['card', 'pii'], type: 'text' },
+      { name: 'email', number: 3, classes: ['card', 'pii'], type: 'text', standIn: 'NULL::pg_catalog.text' },
       { name: 'note', number: 4, classes: [], type: 'text' },
     ])
   })
@@ -131,7 +131,7 @@ describe('readCatalog', () => {
     assert.deepEqual(reads(catalog, 'public.events_1'), ['public.events_1_1'])
     assert.deepEqual(reads(catalog, 'public.parent'), ['public.child'])
     assert.deepEqual(find(catalog, 'public.events_1_1').columns, [
-      { name: 'who', number: 1, classes: ['pii'], type: 'text' },
+      { name: 'who', number: 1, classes: ['pii'], type: 'text', standIn: 'NULL::pg_catalog.text' },
       { name: 'id', number: 2, classes: [], type: 'integer' },
     ])
     assert.deepEqual(find(catalog, 'public.parent').columns, [{ name: 'id', number: 1, classes: [], type: 'integer' }])
@@ -166,6 +166,7 @@ describe('readCatalog', () => {
       number: 1,
       classes: ['pii'],
       type: 'text',
+      standIn: 'NULL::pg_catalog.text',
     })
   })
 

@@ -1,3 +1,4 @@
+import { escapeLiteral } from 'pg'
 import { z } from 'zod'
 import type { Clock } from '../../gateway/clock.ts'
 import { Fault } from '../../gateway/fault.ts'
@@ -33,13 +34,25 @@ const KINDS = {
 } as const
 
 /**
+ * What may stand for the column `a` of type `t`. `exact`: the type with its modifier, of a domain its base type, written so
+ * that it is the same under any search_path; null for a pseudo-type. The names of format_type are qualified where they are
+ * neither of pg_catalog nor words of the grammar.
+ */
+const STANDING = `(
+  SELECT json_build_object('base', b.oid::int8, 'notNull', a.attnotnull AND t.typtype <> 'd', 'exact', CASE WHEN b.typtype <> 'p' THEN
+    CASE WHEN w.written IN (quote_ident(b.typname), quote_ident(e.typname) || '[]') THEN 'pg_catalog.' ELSE '' END || w.written END)
+  FROM (SELECT t.oid AS base, a.atttypmod AS modifier WHERE t.typtype <> 'd'
+    UNION ALL SELECT base, modifier FROM domain WHERE domain.oid = t.oid) typed
+  JOIN pg_type b ON b.oid = typed.base AND b.typtype <> 'd' LEFT JOIN pg_type e ON e.oid = b.typelem
+  CROSS JOIN LATERAL (SELECT format_type(b.oid, typed.modifier) AS written) w)`
+
+/**
  * One statement, so that all of it is of one moment. `viewed`: views that do nothing but show a query. `largeObjects`: those
  * that still are what they were made as. `shows`: what a rule's query mentions, by its own text and not by
  * pg_depend, which keeps no entries for system catalogs; `opaque`: a function or operator that is no built-in, and may
- * show anything. Objects made after initdb have oids from 16384 on. `exact`: the type of a column with its modifier, of a
- * domain its base type, written so that it is the same under any search_path; nothing for a pseudo-type.
+ * show anything. Objects made after initdb have oids from 16384 on.
  */
-const READ_CATALOG = (sensitive: boolean): string => `
+const READ_CATALOG = (sensitive: Sensitive): string => `
 WITH RECURSIVE relation AS (
   SELECT c.oid, n.nspname, c.relname, c.relkind,
     CASE WHEN c.relpersistence = 't' THEN pg_get_userbyid(c.relowner) END AS owner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -55,7 +68,7 @@ WITH RECURSIVE relation AS (
   FROM rule_text GROUP BY oid
 ), viewed AS (
   SELECT ev_class AS oid, pg_get_viewdef(ev_class) AS definition FROM pg_rewrite
-  WHERE ${sensitive} AND ev_class >= 16384 GROUP BY ev_class HAVING count(*) = 1 AND bool_and(ev_type = '1')
+  WHERE ${Object.keys(sensitive).length > 0} AND ev_class >= 16384 GROUP BY ev_class HAVING count(*) = 1 AND bool_and(ev_type = '1')
 ), compared AS (
   SELECT i.indrelid AS oid, unnest(i.indkey::int2[]) AS number
   FROM pg_index i WHERE i.indisunique OR i.indisexclusion
@@ -81,15 +94,9 @@ SELECT json_build_object(
            'type', CASE WHEN t.typcategory = 'B' THEN 'boolean'
              ELSE format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL) END,
            'unique', (a.attrelid, a.attnum) IN (SELECT oid, number FROM compared),
-           'notNull', a.attnotnull AND t.typtype <> 'd', 'base', b.oid::int8,
-           'exact', CASE WHEN ${sensitive} AND b.typtype <> 'p' THEN
-             CASE WHEN w.written IN (quote_ident(b.typname), quote_ident(e.typname) || '[]') THEN 'pg_catalog.' ELSE '' END || w.written
-           END) ORDER BY a.attnum)
+           'standing', CASE WHEN viewed.oid IS NOT NULL OR a.attname = ANY (${nameArray(sensitive)}) THEN ${STANDING} END
+           ) ORDER BY a.attnum)
          FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-           LEFT JOIN LATERAL (SELECT base, modifier FROM domain d JOIN pg_type s ON s.oid = d.base
-             WHERE t.typtype = 'd' AND d.oid = t.oid AND s.typtype <> 'd') d ON true
-           JOIN pg_type b ON b.oid = coalesce(d.base, t.oid) LEFT JOIN pg_type e ON e.oid = b.typelem
-           CROSS JOIN LATERAL (SELECT format_type(b.oid, coalesce(d.modifier, a.atttypmod)) AS written) w
          WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND r.relkind <> ALL ('{i,I}')),
       'children', (SELECT json_agg(i.inhrelid::int8 ORDER BY i.inhrelid) FROM pg_inherits i WHERE i.inhparent = r.oid),
       'referencedBy', reference.by, 'shows', rule.shows, 'opaque', coalesce(rule.opaque, false),
@@ -118,9 +125,7 @@ const Column = z.object({
   number: z.int(),
   type: z.string(),
   unique: z.boolean(),
-  notNull: z.boolean(),
-  base: z.int(),
-  exact: z.string().nullable(),
+  standing: z.object({ base: z.int(), notNull: z.boolean(), exact: z.string().nullable() }).nullable(),
 })
 const Row = z.object({
   oid: z.int(),
@@ -147,7 +152,7 @@ const Answer = z.object({
 
 /** What the target's names mean now. Fault `target` when it cannot be read. */
 export async function readCatalog(query: CatalogQuery, sensitive: Sensitive): Promise<CatalogReading> {
-  const answer = await ask(query, Object.keys(sensitive).length > 0)
+  const answer = await ask(query, sensitive)
   const classified = classify(answer.relations, sensitive)
   const relations = answer.relations.map((row) => relationOf(row, classified))
   const { functions, stable, sets, operators } = answer
@@ -162,7 +167,13 @@ export async function readCatalog(query: CatalogQuery, sensitive: Sensitive): Pr
   return { catalog: { ...versionsOf(content), ...content }, missing: classified.missing, largeObjects }
 }
 
-async function ask(query: CatalogQuery, sensitive: boolean): Promise<z.infer<typeof Answer>> {
+/** Names of columns that are in some class: an array of SQL. */
+function nameArray(sensitive: Sensitive): string {
+  const names = Object.values(sensitive).flatMap((columns) => columns.map((column) => column.split('.').at(-1)!))
+  return `ARRAY[${[...new Set(names)].map(escapeLiteral).join(', ')}]::name[]`
+}
+
+async function ask(query: CatalogQuery, sensitive: Sensitive): Promise<z.infer<typeof Answer>> {
   try {
     const [row] = await query(READ_CATALOG(sensitive))
     return Answer.parse(row?.['catalog'])
@@ -234,9 +245,10 @@ function relationOf(row: Row, { classes }: Classified): CatalogRelation {
   const own = classes.get(row.oid)
   const definition = row.opaque ? undefined : (row.definition ?? undefined)
   const columns = (row.columns ?? []).map((column): CatalogColumn => {
-    const { name, number, type, unique } = column
+    const { name, number, type, unique, standing } = column
     const classes = [...(own?.get(name) ?? [])].toSorted()
-    const stand = classes.length > 0 || definition !== undefined ? standIn(column) : undefined
+    const isStoodFor = standing !== null && (classes.length > 0 || definition !== undefined)
+    const stand = isStoodFor ? standIn(standing) : undefined
     return { name, number, classes, type, ...(unique && { unique }), ...(stand !== undefined && { standIn: stand }) }
   })
   const { oid, schema, name, children, referencedBy, owner } = row
