@@ -13,10 +13,9 @@ import type { LeaseSource } from './grants/lease.ts'
 import { httpConfig } from './protocols/http/config.ts'
 import { httpTarget, type HttpTarget } from './protocols/http/http-target.ts'
 import { catalogSource } from './protocols/postgres/catalog.ts'
-import { followViews } from './protocols/postgres/view-lineage.ts'
-import type { Catalog } from './sql/catalog.ts'
+import { viewFollower } from './protocols/postgres/view-lineage.ts'
 import { postgresConfig, type PostgresConfig } from './protocols/postgres/config.ts'
-import { postgresTarget, type PostgresTarget } from './protocols/postgres/postgres-target.ts'
+import { isOpen, postgresTarget, type PostgresTarget } from './protocols/postgres/postgres-target.ts'
 import type { SqlReader } from './sql/reader.ts'
 import { startSqlReader } from './sql/worker-reader.ts'
 
@@ -83,8 +82,9 @@ function openHttp({ name, settings }: Settings<'http'>, parts: TargetParts): Ope
 function openPostgres({ name, settings }: Settings<'postgres'>, reader: SqlReader, parts: TargetParts): Opened {
   const database = openDatabase({ url: settings.url, login: loginOf(settings), tls: tlsOf(settings) })
   const { sensitive } = settings
-  const follow = (read: Catalog): Promise<Catalog> => followViews(read, Object.keys(sensitive), reader, name)
-  const catalog = catalogSource({ query: database.query, sensitive, follow, clock: parts.clock })
+  const { query } = database
+  const follow = viewFollower({ query, classes: Object.keys(sensitive), reader, target: name })
+  const catalog = catalogSource({ query, sensitive, follow, clock: parts.clock, ownOnly: isOpen(settings) })
   const made = postgresTarget({ name, config: settings, leases: leasesOf(name, settings, parts), catalog, reader })
   const leases = trackLeases(made.leases, { ...parts, target: name })
   const target = { ...made, leases }

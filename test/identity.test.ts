@@ -6,6 +6,7 @@ import { systemClock } from '../src/gateway/clock.ts'
 import { sign, startIdp, type FakeIdp } from '../src/identity/idp.fake.ts'
 import { connected } from './holding.ts'
 import { startScene, type Scene } from './scene.ts'
+import { within } from './waiting.ts'
 
 type Claims = Readonly<Record<string, unknown>>
 
@@ -86,6 +87,7 @@ describe('a token on a PostgreSQL connection', () => {
       { kind: 'User', id: 'corp/bot-7', ...common },
       { kind: 'Workload', id: 'ci/bot-7', groups: ['data-agents'] },
     ])
+    await within('their roles are gone', async () => (await scene.roles()).length === 0)
   })
 
   const bad: Readonly<Record<string, readonly [RegExp, () => Promise<string> | string]>> = {

@@ -7,7 +7,7 @@ type Import = { readonly of: string; readonly types: boolean }
 type Source = { readonly path: string; readonly lines: number; readonly imports: readonly Import[] }
 
 const ROOT = join(import.meta.dirname, '..')
-const FOLDERS = ['src', 'test', 'demo', 'bench', 'examples', 'docs', 'bin', 'console', 'deploy']
+const FOLDERS = ['src', 'test', 'demo', 'bench', 'compat', 'examples', 'docs', 'bin', 'console', 'deploy']
 const MOST_LINES = 400
 const EMPTY_NAMES = /^(utils?|helpers?|common|shared|misc|lib|v2|new)(\.|$)/
 

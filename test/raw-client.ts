@@ -16,8 +16,8 @@ export interface RawClient extends AsyncDisposable {
   send(...messages: readonly Uint8Array[]): void
   /** The messages not yet taken, up to the `count`-th ReadyForQuery; fails when the connection ends before. */
   ready(count?: number): Promise<readonly Message[]>
-  /** The messages not yet taken, up to the first of this type. */
-  until(type: string): Promise<readonly Message[]>
+  /** The messages not yet taken, up to the first of one of these types. */
+  until(...types: readonly string[]): Promise<readonly Message[]>
   /** Everything not yet taken, once the other side has closed. */
   closed(): Promise<readonly Message[]>
 }
@@ -29,16 +29,19 @@ export type RawOptions = {
   readonly password?: string
   /** The address of this machine that it connects from. */
   readonly from?: string
+  /** Of the startup message, besides user and database. */
+  readonly parameters?: Readonly<Record<string, string>>
 }
 
-/** No test waits longer than this for an answer, in ms. */
-const PATIENCE_MS = 8_000
+/** No test waits longer than this for an answer, however busy the machine is, in ms. */
+const PATIENCE_MS = 60_000
 
 /** Connects and logs in, by a password in clear or by SCRAM-SHA-256 as the other side asks. */
 export async function rawConnect(options: RawOptions): Promise<RawClient> {
   const { client, take } = await open(options.port, options.from)
   const { user = 'agent', database = 'orders', password = '' } = options
-  const parameters = Object.entries({ user, database }).flatMap(([name, value]) => [str(name), str(value)])
+  const all = Object.entries({ user, database, ...options.parameters })
+  const parameters = all.flatMap(([name, value]) => [str(name), str(value)])
   client.send(untyped(u32(3 << 16), ...parameters, Buffer.of(0)))
   await logIn(client, take, password)
   return client
@@ -85,7 +88,7 @@ async function open(port: number, from?: string): Promise<{ readonly client: Raw
       let left = count
       return take(({ type }) => type === 'Z' && --left === 0)
     },
-    until: (wanted) => take(({ type }) => type === wanted),
+    until: (...wanted) => take(({ type }) => wanted.includes(type)),
     closed: async () => {
       if (!socket.closed) await once(socket, 'close', { signal: AbortSignal.timeout(PATIENCE_MS) })
       return messages.slice(taken)

@@ -16,12 +16,16 @@ export interface Shop extends AsyncDisposable {
 }
 
 export type ShopOptions = {
+  /** What the database is made of; scene.sql unless given. */
+  readonly sql?: string
   /** Instead of those of scene.cedar. */
   readonly policies?: string
   /** Added to the policies. */
   readonly rules?: string
   /** Settings of the PostgreSQL server, each `name=value`. */
   readonly settings?: readonly string[]
+  /** Directory with the programs of another version of PostgreSQL, as for `startPostgres`. */
+  readonly binaries?: string
   /** Over the keys of the target. */
   readonly target?: object
   /** Over the keys at the top of the config file. */
@@ -35,11 +39,11 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
   await using starting = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'sallyport-scene-'))
   starting.defer(() => rm(directory, { recursive: true, force: true }))
-  const postgres = starting.use(await startPostgres({ settings: options.settings }))
+  const postgres = starting.use(await startPostgres({ settings: options.settings, binaries: options.binaries }))
   await postgres.query('CREATE DATABASE orders')
   const superuser = postgres.admin.replace(/\/postgres$/, '/orders')
   const truth: Shop['truth'] = (sql) => postgres.query(sql, undefined, superuser)
-  await truth(await readFile(join(import.meta.dirname, 'scene.sql'), 'utf8'))
+  await truth(options.sql ?? (await readFile(join(import.meta.dirname, 'scene.sql'), 'utf8')))
   const config = await writeConfig(directory, postgres, options)
   const parts = starting.move()
   return {

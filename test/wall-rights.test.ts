@@ -100,6 +100,8 @@ describe('a gateway before a target with a profile', () => {
       shown: false,
       id: true,
     })
+    const { rows } = await client.query('SELECT * FROM customers c JOIN contacts USING (id) WHERE id = 1')
+    assert.deepEqual([rows[0]?.name, rows[0]?.email, rows[0]?.card, rows[0]?.contact], ['Ada', null, null, null])
     await client.end()
   })
 

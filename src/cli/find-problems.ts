@@ -8,7 +8,7 @@ import { problemLine } from '../policy/problem.ts'
 import { readCatalog, type CatalogReading } from '../protocols/postgres/catalog.ts'
 import type { PostgresConfig } from '../protocols/postgres/config.ts'
 import { profileRequests } from '../protocols/postgres/profile-request.ts'
-import { followViews } from '../protocols/postgres/view-lineage.ts'
+import { viewFollower } from '../protocols/postgres/view-lineage.ts'
 import { startSqlReader } from '../sql/worker-reader.ts'
 import { openStore } from '../store/store.ts'
 import { leasesOf, loginOf, PROTOCOLS, tlsOf, type GatewayConfig } from '../targets.ts'
@@ -74,7 +74,7 @@ async function leaksOf(
   if (profile === undefined) return []
   await using reader = startSqlReader()
   const classes = Object.keys(sensitive)
-  const followed = await followViews(catalog, classes, reader, name)
+  const followed = await viewFollower({ query, classes, reader, target: name })(catalog)
   const { relations } = profileRequests(profile)(followed, classes)
   return (await publicLeaks(query, relations)).map(({ lacks: problem, remedy }) => ({ problem, remedy }))
 }

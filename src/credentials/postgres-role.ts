@@ -20,7 +20,7 @@ import { createRole, readComment, roleName, rolePrefix } from './session-role.ts
 export type RoleCredential = {
   readonly user: string
   readonly password: Secret
-  /** The role cannot read columns that are hidden from its session. */
+  /** The role has no right to read what is hidden from the session's identity. */
   readonly wall?: true
 }
 

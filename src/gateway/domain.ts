@@ -93,6 +93,8 @@ export type Operation = {
   readonly stage: 'prepare' | 'execute'
   readonly touches: readonly [Touch, ...Touch[]]
   readonly text: string
+  /** As it goes to the target, when that is another text: hidden values are replaced in it. Part of the digest. */
+  readonly sent?: string
   /** Bound parameters in readable form, in order; null is SQL NULL. Part of the digest. */
   readonly parameters?: readonly (string | null)[]
   readonly digest: Digest

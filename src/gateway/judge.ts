@@ -1,5 +1,6 @@
 import type { Decision, Operation, Remedy } from './domain.ts'
 import type { Exchange } from './exchange.ts'
+import { AT_ONCE, decideParts } from './decide-parts.ts'
 import { decide, objectionTo, permitPreview } from './hold.ts'
 import { refuse } from './refusals.ts'
 import type { Session } from './session.ts'
@@ -13,6 +14,7 @@ export type Judged = { readonly operation: Operation; readonly decision: Decisio
  * has no parameters that could be measured with: what hangs on such a fact is left to the `execute`.
  */
 export function judge(session: Session, exchange: Exchange, operation: Operation): Soon<Judged> {
+  if (operation.touches.length > AT_ONCE) return judgeParts(session, operation)
   const decision = decide(session, operation)
   const policy = session.core.policy()
   const open = policy.undecided(operation, decision)
@@ -20,6 +22,11 @@ export function judge(session: Session, exchange: Exchange, operation: Operation
   if (operation.stage === 'execute') return judgeMeasured(session, exchange, operation, decision)
   const left: Decision = { verdict: 'allow', rules: open, policy: policy.hash }
   return { operation, decision: decision.verdict === 'deny' ? left : decision }
+}
+
+/** No statement whose rows can be estimated touches so much. */
+async function judgeParts(session: Session, operation: Operation): Promise<Judged> {
+  return { operation, decision: await decideParts(session, operation) }
 }
 
 async function judgeMeasured(

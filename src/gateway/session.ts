@@ -7,7 +7,7 @@ import type { Address, GrantId, Identity, Operation, Refusal, SessionId } from '
 import { maskPart, type Exchange, type Input, type Masked, type Part } from './exchange.ts'
 import { Fault } from './fault.ts'
 import type { Core } from './gateway.ts'
-import { holdOperation, type Released } from './hold.ts'
+import { decide, holdOperation, type Released } from './hold.ts'
 import { judge } from './judge.ts'
 import { permitFrom, type Permit } from './permit.ts'
 import { Queue } from './queue.ts'
@@ -83,6 +83,24 @@ export class Session implements AsyncDisposable {
   async drain(): Promise<void> {
     if (!this.#idle) await Promise.race([this.#inFlight.drained(), this.core.clock.sleep(DRAIN_MS, this.stopped)])
     this.stop(refuse('unavailable', 'The gateway is shutting down.', [{ do: 'wait', hint: 'Connect again later.' }]))
+  }
+
+  /**
+   * Decides on and records what a client asks for before anything runs. It is sent with the start of the target's
+   * connection and has no answer of its own: nor can it wait. The refusal, where there is one.
+   */
+  async admit(operation: Operation): Promise<Refusal | undefined> {
+    const decided = decide(this, operation)
+    const held = decided.verdict === 'hold' && refuse('denied', 'This needs approval, and nothing waits at the start.')
+    const refusal = decided.verdict === 'deny' ? decided.refusal : held || undefined
+    const decision = refusal ? ({ decision: 'deny', refusal } as const) : ({ decision: 'allow' } as const)
+    try {
+      await this.record(operationEntry(this.opening, operation, { ...decided, ...decision }))
+      return refusal && { ...refusal, operation: operation.id }
+    } catch (error) {
+      if (!(error instanceof Fault) || error.code !== 'unrecordable') throw error
+      return { ...unrecordable(), operation: operation.id }
+    }
   }
 
   /** Runs both loops until the client has no more to ask or the session is stopped. */

@@ -52,7 +52,8 @@ function askTouch(desk: Desk, identity: Identity, touch: Touch, circumstances: C
   }
   const known = targetOf(desk, touch.resource)
   if (!known) return { no: broken(question, [], 'it belongs to no registered target') }
-  return ask(desk, known.slices.operations, touchRequest(identity, touch, known.target, circumstances), question)
+  const slice = touch.action === 'sql.privileged' ? known.slices.privileged : known.slices.operations
+  return ask(desk, slice, touchRequest(identity, touch, known.target, circumstances), question)
 }
 
 /** Everything of a touch's question that enters the request. */
@@ -163,7 +164,7 @@ export function decider(book: RuleBook, targets: readonly PolicyTarget[], cedar:
     possible: boundedCache<ReadonlySet<string>>(REMEMBERED, LONGEST_QUESTION),
   }
   // Room for these sets and for those they replace while sessions still use them.
-  cedar.reserve(registered.size * 6)
+  cedar.reserve(registered.size * 8)
   return {
     hash: book.hash,
     decide: (identity, operation) => decide(desk, identity, operation),

@@ -11,10 +11,10 @@ function possible(heads: readonly string[], who: Identity = bot, where = 'orders
   return [...policyOf(text).possibleActions(who, target(where))].toSorted()
 }
 
-const READ = ['http.get', 'sql.select']
+const READ = ['http.get', 'sql.lo_read', 'sql.select']
 const READ_AND_TWO =
   'permit (principal, action in [Action::"read", Action::"sql.insert", Action::"sql.lock"], resource)'
-const TWO = [...READ, 'sql.insert', 'sql.lock']
+const TWO = [...READ, 'sql.insert', 'sql.lock'].toSorted()
 
 const GIVEN: readonly (readonly [what: string, heads: readonly string[], actions: readonly string[]])[] = [
   ['nothing where nothing is permitted', [], []],

@@ -10,6 +10,7 @@ export type TargetSlices = {
   readonly operations: PolicySlice
   readonly connect: PolicySlice
   readonly unmask: PolicySlice
+  readonly privileged: PolicySlice
   /** The rules that read optional facts. */
   readonly asking: readonly Rule[]
 }
@@ -37,9 +38,11 @@ export function concerns(rule: Rule, target: PolicyTarget): boolean {
   }
 }
 
-/** A permit counts for `connect` and `unmask` only if its scope names that action. */
+/** A permit counts for these only if its scope names that very action. */
+const NAMED: readonly string[] = ['connect', 'unmask', 'sql.privileged']
+
 export function countsFor(action: string, rule: Rule): boolean {
-  return rule.effect === 'forbid' || rule.actions.has(action) || !['connect', 'unmask'].includes(action)
+  return rule.effect === 'forbid' || rule.actions.has(action) || !NAMED.includes(action)
 }
 
 /** The policies that can apply to a target. */
@@ -49,6 +52,7 @@ export function slicesFor(target: PolicyTarget, rules: readonly Rule[]): TargetS
     operations: sliceOf(near),
     connect: sliceOf(near.filter((rule) => countsFor('connect', rule))),
     unmask: sliceOf(near.filter((rule) => countsFor('unmask', rule))),
+    privileged: sliceOf(near.filter((rule) => countsFor('sql.privileged', rule))),
     asking: near.filter(({ asks }) => asks.size > 0),
   }
 }

@@ -58,6 +58,8 @@ export type OperationDecided = InSession & {
   readonly operation: OperationId
   readonly stage: 'prepare' | 'execute'
   readonly text: string
+  /** As it goes to the target, when that is another text. */
+  readonly sent?: string
   readonly parameters?: readonly (string | null)[]
   readonly digest: Digest
   readonly touches: readonly string[]
@@ -241,6 +243,7 @@ export function operationEntry(
     identity: identityId(session.identity),
     stage: operation.stage,
     text: operation.text,
+    sent: operation.sent,
     parameters: operation.parameters,
     digest: operation.digest,
     touches: operation.touches.map(({ action, resource }) => `${action} on ${resource.type} ${resource.id}`),

@@ -54,9 +54,21 @@ function describeOperation(step: OperationDecided): Lines {
   ]
 }
 
-function statementOf({ text, parameters }: Pick<OperationDecided, 'text' | 'parameters'>): readonly string[] {
+function statementOf({
+  text,
+  sent,
+  parameters,
+}: Pick<OperationDecided, 'text' | 'sent' | 'parameters'>): readonly string[] {
   const bound = parameters?.map((value) => JSON.stringify(value)).join(', ')
-  return [...text.split('\n').map((line) => `| ${line}`), ...present(parameters && `parameters: ${bound}`)]
+  return [
+    ...quoted(text),
+    ...(sent === undefined ? [] : ['sent to the target as', ...quoted(sent)]),
+    ...present(parameters && `parameters: ${bound}`),
+  ]
+}
+
+function quoted(text: string): readonly string[] {
+  return text.split('\n').map((line) => `| ${line}`)
 }
 
 function describeAnswer(step: ReplayedAnswer): Lines {

@@ -7,10 +7,11 @@ import { DEFINITIONS } from './definitions.ts'
 import { hidesAny } from './flow.ts'
 import { newFindings, object, touch, type At, type Findings } from './findings.ts'
 import type { Outcome, Rule } from './outcome.ts'
+import type { Rewrite } from './rewrites.ts'
 import { readQuery } from './queries.ts'
 import type { NameChange, ReadRequest, Statement } from './reader.ts'
 import { targetResource, type Names } from './relations.ts'
-import { open, type Node, type NodeName } from './tree.ts'
+import { open as opened, type Node, type NodeName } from './tree.ts'
 import { objectToTouches } from './walls.ts'
 
 /** Every statement of PostgreSQL 18's grammar that is not a query. What is not here is not known, and refused. */
@@ -18,17 +19,21 @@ const RULES: ReadonlyMap<string, Rule<NodeName>> = new Map(
   Object.entries({ ...DEFINITIONS, ...COMMANDS }) as [string, Rule<NodeName>][],
 )
 
-/** Reads every statement of a parsed text: a pure function of tree, request and catalog. */
+/** Reads every statement of a parsed text; behind the wall, notes in `rewrites` what has to be written instead. */
 export function analyse(
   tree: ParseResult,
   request: Omit<ReadRequest, 'text'>,
   catalog: CatalogIndex,
+  rewrites: Set<Rewrite> = new Set(),
 ): readonly Statement[] {
   const hidden = catalog.hidden(request.hidden)
+  const { open = false } = request
   const readWith = (names: Names, node: Node): Statement => {
     const { inference = 'none' } = request
     const findings = newFindings()
-    const at: At = { names, hidden, inference, findings, scope: undefined, ctes: new Map(), query: readQuery }
+    const wall = request.wall === true ? { rewrites } : {}
+    const reading = { names, hidden, open, inference, ...wall, findings }
+    const at: At = { ...reading, scope: undefined, ctes: new Map(), query: readQuery }
     return readStatement(node, at, (inner) => readWith(names, inner))
   }
   let searchPath = request.searchPath
@@ -54,10 +59,10 @@ function addChanges(changed: Map<string, NameChange['now']>, changes: readonly N
 }
 
 function readStatement(node: Node, at: At, read: (node: Node) => Statement): Statement {
-  const [name, body] = open(node) ?? ['', {}]
+  const [name, body] = opened(node) ?? ['', {}]
   const outcome = isQuery(node) ? readQueryStatement(node, at) : applyRule(RULES.get(name), name, body, at, read)
+  objectToTouches(at)
   const touches = settle(at.findings)
-  objectToTouches(at, touches)
   const reads = touches.every((each) => /^sql\.(select|lo_read)$/.test(each.action))
   const { findings } = at
   return {

@@ -38,8 +38,8 @@ export type CatalogRelation = {
   readonly columns: readonly CatalogColumn[]
   /** Oids of relations whose data this one shows: a view's sources, an inheritance or partition parent's children. */
   readonly reads: readonly number[]
-  /** Of a view whose columns can be followed into what they are made of: its query, with every name qualified. */
-  readonly definition?: string | undefined
+  /** A view that does nothing but show a query of built-in functions: its columns can be followed to what they are made of. */
+  readonly followable?: true
   /** True when its columns' classes say all that it shows, although it reads others: a view that was followed. */
   readonly followed?: true
   /** Oids of its partitions and of the tables that inherit from it. */

@@ -16,6 +16,7 @@ import { findRelations } from './relations.ts'
 import { hidesSome, openScope, type FromItem } from './scope.ts'
 import { readReturning } from './select.ts'
 import { as, type Body, type Node } from './tree.ts'
+import { standInsOf } from './stand-ins.ts'
 
 /** A change being read: the table it changes, and everything its expressions see. */
 type Change = {
@@ -30,7 +31,7 @@ type Change = {
 function openChange(relation: Body<'RangeVar'> | undefined, at: At, from: readonly FromItem[] = []): Change {
   const range = relation ?? {}
   const found = findRelations(at.names, range)
-  const target = relationItem(at, range, found, [])
+  const target = { ...relationItem(at, range, found, []), ...(at.rewrites && standInsOf(at, found)) }
   const items = [target, ...from]
   const telltale = new Set(found.flatMap(({ relation }) => (relation === undefined ? [] : telltales(relation, at))))
   return { range, target, items, telltale, at: { ...at, scope: openScope(items, at.scope) } }

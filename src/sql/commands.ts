@@ -1,7 +1,7 @@
 import { readTruncate } from './cascades.ts'
 import { readCopy } from './copy.ts'
 import { walk, walkCopied } from './expressions.ts'
-import { denied, object, objectToReplanning, touch, touchRelation, type At } from './findings.ts'
+import { denied, object, objectToReplanning, touch, touchRelation, wall, type At } from './findings.ts'
 import { callProcedure } from './functions.ts'
 import type { Outcome, ReadInner, Rule } from './outcome.ts'
 import { schemaResource, targetResource } from './relations.ts'
@@ -36,8 +36,12 @@ function readTransaction(body: Body<'TransactionStmt'>, at: At): Outcome {
   const kind = (body.kind ?? '').replace('TRANS_STMT_', '').toLowerCase().replaceAll('_', ' ')
   touch(at, 'sql.transaction', targetResource(at.names), { args: { '/kind': kind } })
   if (transaction === undefined) {
-    object(at, denied('Two-phase commit is refused: it would outlive the session.', 'use COMMIT or ROLLBACK'))
-    return {}
+    wall(
+      at,
+      'two-phase',
+      denied('Two-phase commit is refused: it would outlive the session.', 'use COMMIT or ROLLBACK'),
+    )
+    return body.kind === 'TRANS_STMT_PREPARE' ? { transaction: 'commit', effect: 'final' } : {}
   }
   return { transaction, effect: transaction === 'commit' ? 'final' : 'none' }
 }
@@ -173,7 +177,11 @@ export const COMMANDS = {
   DiscardStmt: readDiscard,
   DoStmt: (_, at) => {
     touch(at, 'sql.do', targetResource(at.names))
-    object(at, denied('DO is refused: what its code would do cannot be analysed.', 'send the statements themselves'))
+    wall(
+      at,
+      'code',
+      denied('DO is refused: what its code would do cannot be analysed.', 'send the statements themselves'),
+    )
     at.findings.changesSearchPath = true
   },
   ExecuteStmt: (body, at) => {

@@ -1,19 +1,21 @@
 import { walk } from './expressions.ts'
-import { denied, object, touch, touchRelation, type At } from './findings.ts'
+import { denied, object, touch, touchRelation, wall, type At } from './findings.ts'
 import { hidesAny } from './flow.ts'
 import type { Outcome } from './outcome.ts'
 import type { CopyForm } from './reader.ts'
 import { targetResource, type Found } from './relations.ts'
 import { as, parts, textOf, type Body, type Node } from './tree.ts'
 
+const elsewhere = denied('COPY with a file or a program of the server is refused.', 'use STDIN or STDOUT')
+
 /** COPY reads or writes one relation, or reads what a query gives; its rows go over the connection and nowhere else. */
 export function readCopy(body: Body<'CopyStmt'>, at: At): Outcome {
-  if (body.is_program === true || body.filename !== undefined)
-    object(at, denied('COPY with a file or a program of the server is refused.', 'use STDIN or STDOUT'))
+  const isElsewhere = body.is_program === true || body.filename !== undefined
+  if (isElsewhere) wall(at, body.is_program === true ? 'program' : 'file', elsewhere)
   if (body.relation !== undefined) readRelation(body, body.relation, at)
   if (body.query !== undefined) readCopied(body.query, at)
   walk(body.whereClause, at)
-  return { copy: formOf(body, at) }
+  return isElsewhere ? {} : { copy: formOf(body, at) }
 }
 
 function readRelation(body: Body<'CopyStmt'>, range: Body<'RangeVar'>, at: At): void {
@@ -59,10 +61,14 @@ function readCopied(query: Node, at: At): void {
 function formOf(body: Body<'CopyStmt'>, at: At): CopyForm {
   const options = new Map((body.options ?? []).flatMap((node) => optionOf(as('DefElem', node), at)))
   const format = options.get('format') ?? 'text'
-  if (format !== 'text' && format !== 'csv' && format !== 'binary') object(at, unknownFormat(format))
+  if (format !== 'text' && format !== 'csv' && format !== 'binary') wall(at, 'encoding', unknownFormat(format))
   const encoding = options.get('encoding')
   if (encoding !== undefined && body.is_from !== true && !isUtf8(encoding))
-    object(at, denied(`COPY in ${encoding} is refused: what leaves is to be read as UTF8.`, 'leave ENCODING out'))
+    wall(
+      at,
+      'encoding',
+      denied(`COPY in ${encoding} is refused: what leaves is to be read as UTF8.`, 'leave ENCODING out'),
+    )
   const quote = options.get('quote') ?? '"'
   return {
     direction: body.is_from === true ? 'in' : 'out',
@@ -83,7 +89,8 @@ function optionOf(option: Body<'DefElem'> | undefined, at: At): readonly (readon
   const name = option?.defname ?? ''
   if (!READ.has(name)) return []
   const value = textOf(option?.arg) ?? as('Integer', option?.arg)?.ival?.toString() ?? as('Float', option?.arg)?.fval
-  if (value === undefined) object(at, denied(`The option ${name} of COPY cannot be read.`, 'write it as a string'))
+  if (value === undefined)
+    wall(at, 'encoding', denied(`The option ${name} of COPY cannot be read.`, 'write it as a string'))
   return value === undefined ? [] : [[name, value]]
 }
 

@@ -1,6 +1,6 @@
 import { walk, walkCopied } from './expressions.ts'
 import { readDrop, touchDependants, touchHeirs } from './cascades.ts'
-import { denied, noteChange, object, objectToCopy, objectToReplanning, touch, type At } from './findings.ts'
+import { denied, noteChange, object, objectToCopy, objectToReplanning, touch, wall, type At } from './findings.ts'
 import { kindOf, schemaOf, texts, touchDefined, touchObject, touchReferences } from './objects.ts'
 import type { Rule } from './outcome.ts'
 import { createInto, schemaOfNew } from './queries.ts'
@@ -51,11 +51,12 @@ function readParts(body: unknown, own: Range, at: At): void {
   touchReferences(isTree(body) ? Object.values(body) : [], own, at)
 }
 
-/** What the object would do cannot be read from its definition: no rule may allow it. */
+/** What the object would do cannot be read from its definition. */
 function refused<K extends NodeName>(rule: Rule<K>, what: string): Rule<K> {
   return (body, at, inner) => {
-    object(
+    wall(
       at,
+      'code',
       denied(`${what} is refused: what it would do cannot be analysed.`, 'ask a person to do it by a migration'),
     )
     return rule(body, at, inner)
@@ -68,7 +69,11 @@ function alterRole(body: Body<'AlterRoleStmt'>, at: At): void {
   const named = body.role?.roletype === 'ROLESPEC_CSTRING' && !body.role.rolename?.startsWith('sp_')
   const password = body.options?.some((option) => as('DefElem', option)?.defname === 'password') ?? false
   if (named && !password) return
-  object(at, denied('ALTER ROLE of a password, or of the role of a session, is refused.', 'ask a person to do it'))
+  wall(
+    at,
+    'role',
+    denied('ALTER ROLE of a password, or of the role of a session, is refused.', 'ask a person to do it'),
+  )
 }
 
 function alterTable(body: Body<'AlterTableStmt'>, at: At): void {

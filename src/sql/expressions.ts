@@ -3,13 +3,14 @@ import { walkFlow } from './flow-nodes.ts'
 import { callAsAttribute, callFunction, checkSetConfig, isHarmless, useOperator } from './functions.ts'
 import { objectToCopied, touchRelation, useHidden, type At, type Shape } from './findings.ts'
 import { look, starItems, type FromItem } from './scope.ts'
+import { noteQualified, readStandIn } from './stand-ins.ts'
 import { as, isTree, parts, textOf, type Body, type Node, type NodeName, type Tree } from './tree.ts'
 
 type Visit<K extends NodeName> = (body: Body<K>, at: At) => void
 
 /** The nodes that mean something in an expression; every other node is only walked through. */
 const VISITS: { readonly [K in NodeName]?: Visit<K> } = {
-  ColumnRef: useColumn,
+  ColumnRef: (body, at) => useColumn(body, at),
   /** Uses nothing, whatever its value is: a value that is looked at here cannot be another one in the same template. */
   A_Const: () => {},
   FuncCall: (body, at) => {
@@ -166,8 +167,11 @@ function strongestOf(hides: Hides): Secrecy {
   return hides === 'all' || hides.includes('derived') ? 'derived' : 'value'
 }
 
-/** A column in an expression: a use of it, of a whole row, or a call of a function by attribute notation. */
-export function useColumn(body: Body<'ColumnRef'>, at: At): void {
+/**
+ * A column in an expression: a use of it, of a whole row, or a call of a function by attribute notation. `output`: the name
+ * of the output that it is alone.
+ */
+export function useColumn(body: Body<'ColumnRef'>, at: At, output?: string): void {
   const fields = body.fields ?? []
   const names = parts(fields)
   if (as('A_Star', fields.at(-1)) !== undefined) {
@@ -175,12 +179,17 @@ export function useColumn(body: Body<'ColumnRef'>, at: At): void {
     return
   }
   const sight = look(at.scope, names)
-  if (sight.kind === 'hidden') takeHidden(at, labelOf(sight.item, sight.column, sight.whole), sight.secrecy)
+  if (sight.kind !== 'unknown') noteQualified(sight.item, body)
+  if (sight.kind === 'hidden') {
+    readStandIn(at, sight.item, sight.whole ? undefined : body, output)
+    takeHidden(at, labelOf(sight.item, sight.column, sight.whole), sight.secrecy)
+  }
   if (sight.kind !== 'known' && names.length > 1) callAsAttribute(at, names.at(-1) ?? '')
 }
 
 function useStar(at: At, qualifier: string | undefined): void {
   for (const item of starItems(at.scope, qualifier)) {
+    if (item.hidden.size > 0) readStandIn(at, item, undefined)
     for (const column of item.hidden.keys()) takeHidden(at, labelOf(item, column, false), 'derived')
     if (item.veiled === true) takeHidden(at, labelOf(item, '*', true), 'derived')
   }

@@ -5,7 +5,8 @@ import type { Hidden } from './catalog-index.ts'
 import { flowIn, hidesAny, stronger, type Flow, type Hides, type Secrecy, type Use } from './flow.ts'
 import type { CatalogRelation } from './catalog.ts'
 import type { Inference, NameChange } from './reader.ts'
-import { findRelations, tableResource, type Found, type Names } from './relations.ts'
+import type { Rewrite } from './rewrites.ts'
+import { findRelations, tableResource, targetResource, type Found, type Names } from './relations.ts'
 import type { FromItem, Scope } from './scope.ts'
 import { isSecretRelation, isSystemSchema } from './system-relations.ts'
 import type { Node } from './tree.ts'
@@ -49,8 +50,12 @@ export type At = {
   readonly findings: Findings
   readonly scope: Scope | undefined
   readonly ctes: ReadonlyMap<string, Shape>
+  /** `open` of the request. */
+  readonly open: boolean
   /** Whether hidden columns may be used otherwise than for an output. */
   readonly inference: Inference
+  /** Present when the target does not let hidden columns be read: what has to be written instead. */
+  readonly rewrites?: Set<Rewrite> | undefined
   /** Where the value of what is being read goes, when it is an output: hidden columns in it are noted there. */
   readonly flow?: Flow | undefined
   /** The output that something decides which does not go to it itself. */
@@ -75,10 +80,31 @@ export function newFindings(): Findings {
   }
 }
 
-/** The first objection counts. */
+/** Stands whatever the target is and the policy says: what cannot be read, is pinned, or is masked. The first one counts. */
 export function object(at: At, objection: Refusal): void {
   at.findings.objection ??= objection
 }
+
+/**
+ * Stands where something has to be protected from the session. At an open target (ReadRequest) it is a matter of policy:
+ * an action of its own beside those of the statement, which no policy permits that does not name it.
+ */
+export function wall(at: At, kind: Privilege, objection: Refusal): void {
+  if (at.open) touch(at, 'sql.privileged', targetResource(at.names), { args: { '/kind': kind } })
+  else object(at, objection)
+}
+
+/** What a wall stands before: `code` runs later, `catalog` is a system relation, `names` mean what is not known. */
+export type Privilege =
+  | 'code'
+  | 'catalog'
+  | 'names'
+  | 'setting'
+  | 'role'
+  | 'file'
+  | 'program'
+  | 'two-phase'
+  | 'encoding'
 
 type TouchFacts = {
   readonly unbounded?: boolean
@@ -123,13 +149,13 @@ export function noteChange(at: At, name: string | undefined, now: NameChange['no
 function objectToChanged(at: At, action: string, name: string): void {
   const now = at.names.changed.get(name)
   if (now === 'moved' || (now === 'shown' && /^sql\.(select|insert|update|delete|truncate)$/.test(action)))
-    object(at, outdated(name))
+    wall(at, 'names', outdated(name))
 }
 
 /** The target looks the names in a prepared statement up again when they have changed. */
 export function objectToReplanning(name: string | undefined, at: At): void {
   const doubtful = [...at.names.changed.values()].some((now) => now !== 'made')
-  if (doubtful) object(at, outdated(`the prepared statement ${name ?? ''}`))
+  if (doubtful) wall(at, 'names', outdated(`the prepared statement ${name ?? ''}`))
 }
 
 export function outdated(name: string): Refusal {
@@ -148,10 +174,8 @@ function touchBehind(at: At, action: string, view: CatalogRelation, facts: Touch
 function guard(at: At, found: Found): void {
   const label = `${found.schema}.${found.name}`
   if (isSecretRelation(found.schema, found.name)) {
-    object(
-      at,
-      denied(`${label} shows data of others and may not be used here.`, 'leave it out, or read the tables themselves'),
-    )
+    const hint = 'leave it out, or read the tables themselves'
+    wall(at, 'catalog', denied(`${label} shows data of others and may not be used here.`, hint))
   }
   const oid = found.relation?.oid
   if (oid === undefined || at.hidden.columns.size === 0) return

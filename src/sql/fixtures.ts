@@ -3,6 +3,7 @@ import { analyse } from './analyse.ts'
 import { indexCatalog } from './catalog-index.ts'
 import type { Catalog, CatalogRelation } from './catalog.ts'
 import type { ReadRequest, Statement } from './reader.ts'
+import { rewritten, type Rewrite } from './rewrites.ts'
 
 type Shape = Partial<Omit<CatalogRelation, 'oid' | 'name' | 'columns'>> & {
   readonly secret?: readonly string[]
@@ -34,6 +35,7 @@ function relation(oid: number, name: string, columns: string, shape: Shape = {})
       name: column,
       number: i + 1,
       classes: secret.includes(column) ? ['pii'] : [],
+      ...(secret.includes(column) && { standIn: `NULL::${TYPES[column] ?? 'text'}` }),
       ...(TYPES[column] !== undefined && { type: TYPES[column] }),
       ...(unique.includes(column) && { unique: true }),
     })),
@@ -74,6 +76,15 @@ const INDEX = indexCatalog(CLINIC)
 export function readAt(text: string, request: Partial<ReadRequest> = {}): readonly Statement[] {
   const full = { target: 'clinic', searchPath: ['public'], hidden: ['pii'], ...request }
   return analyse(parseSync(text), full, INDEX)
+}
+
+/** What the text is sent as to a target that does not let hidden columns be read; why not, if it is refused. */
+export function sentAt(text: string): string {
+  const rewrites = new Set<Rewrite>()
+  const full = { target: 'clinic', searchPath: ['public'], hidden: ['pii'], wall: true }
+  const statements = analyse(parseSync(text), full, INDEX, rewrites)
+  const objection = statements.find((statement) => statement.objection)?.objection
+  return objection?.message ?? rewritten(text, rewrites) ?? 'cannot be rewritten'
 }
 
 /** The only statement of `text`. */

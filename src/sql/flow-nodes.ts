@@ -82,6 +82,8 @@ function nullsOnly(values: readonly Node[] | undefined, at: At & { readonly flow
   const flow = newFlow()
   walks.walk(values, { ...at, flow })
   if (flow.secrecy === 'derived') flowIn(at.flow, 'derived', flow.column)
+  // A stand-in tells no NULLs.
+  if (flow.secrecy === 'value' && at.rewrites !== undefined) useHidden(at, flow.column ?? 'A column', 'other')
 }
 
 function isTotal(body: Body<'A_Expr'>, at: At): boolean {

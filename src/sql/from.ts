@@ -3,6 +3,7 @@ import { newFlow } from './flow.ts'
 import { labelOf, walk } from './expressions.ts'
 import { object, denied, relationItem, seenAs, touchRelation, useHidden, type At } from './findings.ts'
 import { useOperator } from './functions.ts'
+import { readBehind } from './stand-ins.ts'
 import { columnsOf, hidesSome, openScope, type FromItem, type Scope, type StarColumn } from './scope.ts'
 import { as, open, parts, type Body, type Node, type NodeName } from './tree.ts'
 
@@ -16,7 +17,14 @@ export type From = {
 }
 
 /** Facts that the query gives to the relations it reads: whether it has a WHERE, and the lock it takes. */
-export type ReadFacts = { readonly hasWhere: boolean; readonly args: Readonly<Record<string, string>> }
+export type ReadFacts = {
+  readonly hasWhere: boolean
+  readonly args: Readonly<Record<string, string>>
+  /** The query is written `TABLE name`. */
+  readonly table?: boolean
+  /** A TABLESAMPLE stands behind it. */
+  readonly sampled?: boolean
+}
 
 /** While the list is read: sub-queries and functions wait in `later` until all items are known. */
 type Builder = {
@@ -68,7 +76,7 @@ const ITEMS: { readonly [K in NodeName]?: (body: Body<K>, builder: Builder) => E
     if (!/^(bernoulli|system)$/.test(method.at(-1) ?? '') || method.length > 1)
       useOperator(builder.at, ['sample', ...method])
     builder.later.push((inside) => walk([body.args, body.repeatable], inside))
-    return readItem(body.relation ?? ({} as Node), builder)
+    return readItem(body.relation ?? ({} as Node), { ...builder, facts: { ...builder.facts, sampled: true } })
   },
   JoinExpr: readJoin,
 }
@@ -85,7 +93,11 @@ function readRangeVar(body: Body<'RangeVar'>, builder: Builder): Entry {
   const { at, facts } = builder
   const renamed = parts(body.alias?.colnames)
   const cte = body.schemaname === undefined ? at.ctes.get(body.relname ?? '') : undefined
-  if (cte === undefined) return entryOf(relationItem(at, body, touchRelation(at, 'sql.select', body, facts), renamed))
+  if (cte === undefined) {
+    const found = touchRelation(at, 'sql.select', body, facts)
+    const item = relationItem(at, body, found, renamed)
+    return entryOf(at.rewrites && item.hidden.size > 0 ? { ...item, ...readBehind(at, body, found, facts) } : item)
+  }
   const label = body.relname ?? ''
   const name = body.alias?.aliasname ?? label
   return entryOf({ name, label, direct: false, ...seenAs(cte, renamed) })
@@ -207,6 +219,7 @@ function named(alias: Body<'Alias'>, items: readonly FromItem[]): FromItem {
     types: new Map(),
     hidden: new Map((hides ? [...hidden, ...renamed] : []).map((name) => [name, 'derived' as const])),
     veiled: items.some((item) => item.veiled === true),
+    behind: items.flatMap((item) => item.behind ?? []),
     direct: false,
     few: () => false,
   }

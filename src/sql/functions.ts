@@ -5,7 +5,7 @@ import {
   SET_RETURNING_FUNCTIONS,
   VOLATILE_FUNCTIONS,
 } from './builtin-functions.ts'
-import { denied, object, touch, type At } from './findings.ts'
+import { denied, object, touch, wall, type At } from './findings.ts'
 import { useLargeObject, usesLargeObjects } from './large-objects.ts'
 import { targetResource } from './relations.ts'
 import { checkSetting } from './settings.ts'
@@ -108,7 +108,7 @@ export function checkSetConfig(at: At, call: Body<'FuncCall'>): void {
   at.findings.changesSearchPath = true
   const setting = constantText(argument(call, 0, 'setting_name'))
   if (setting === undefined) {
-    object(at, denied('set_config needs the name of the setting as a plain string.', 'use SET'))
+    wall(at, 'setting', denied('set_config needs the name of the setting as a plain string.', 'use SET'))
   } else {
     checkSetting(at, setting.toLowerCase(), constantText(argument(call, 1, 'new_value')))
   }

@@ -1,4 +1,4 @@
-import { denied, object, touch, type At } from './findings.ts'
+import { denied, object, touch, wall, type At } from './findings.ts'
 import { targetResource } from './relations.ts'
 import { as, constantText, type Node } from './tree.ts'
 
@@ -79,7 +79,7 @@ export function useLargeObject(at: At, name: string, given: readonly Node[]): vo
   for (const action of largeObjectActions(name, modeOf(given[1])))
     touch(at, action, targetResource(at.names), { unbounded, args })
   const use = USES.get(name)!
-  if (use.file) object(at, denied(`${name} uses a file of the server.`, 'use \\lo_import or \\lo_export of psql'))
+  if (use.file) wall(at, 'file', denied(`${name} uses a file of the server.`, 'use \\lo_import or \\lo_export of psql'))
   if (!use.shows || at.hidden.columns.size === 0) return
   at.findings.touchesHidden = true
   object(at, hiddenInLargeObjects(name))

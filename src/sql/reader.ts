@@ -62,7 +62,10 @@ export type Statement = {
 
 /** A text read whole: its statements in order, or why it is refused. */
 export type Reading =
-  | { readonly statements: readonly Statement[] }
+  | {
+      readonly statements: readonly Statement[]
+      /** As it is to be sent, when not as it is. */ readonly rewritten?: string
+    }
   | { readonly objection: Refusal; readonly sqlstate?: string }
 
 /** Whether columns that the identity must not see may be used in predicates, ordering and grouping. */
@@ -79,6 +82,13 @@ export type ReadRequest = {
   readonly hidden: readonly string[]
   /** Left out: `none`. */
   readonly inference?: Inference
+  /** The session's role cannot read hidden columns: the text is rewritten to read stand-ins. */
+  readonly wall?: boolean
+  /**
+   * The target hides nothing from anybody, and its sessions run as the operator's own role: walls are matters of policy
+   * (findings.ts `wall`). Absent: they stand.
+   */
+  readonly open?: boolean
   /** The `nameChanges` of earlier texts whose transaction is still open: the catalog cannot know them. */
   readonly changed?: readonly NameChange[]
   /** Temporary schemas that are the session's own (`pg_temp_3`); undefined when not known: then all of them count. */

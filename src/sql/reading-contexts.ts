@@ -27,9 +27,9 @@ export function newReadingContexts(catalogs: ReadonlyMap<string, Catalog>): Read
     of(request) {
       const catalog = catalogs.get(request.target)
       if (catalog === undefined) return undefined
-      const { target, searchPath, hidden, inference, temporary, changed } = request
+      const { target, searchPath, hidden, inference, wall, open, temporary, changed } = request
       const seen = [seenOf(catalog, temporary), temporary, searchPath, changed?.length ? changed : undefined]
-      const key = shortened(JSON.stringify([target, hidden, inference, ...seen]))
+      const key = shortened(JSON.stringify([target, hidden, inference, wall, open ?? false, ...seen]))
       const known = ids.get(key)
       if (known !== undefined) return { id: known, version: catalog.version }
       if (ids.size >= MOST_CONTEXTS) ids.clear()

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
-import type { FromWorker, ReadAnswer, ToWorker } from './worker.ts'
+import { newWatchdog, watchText } from './watchdog.ts'
+import type { ReadAnswer, Told, ToWorker } from './worker.ts'
 
 /** To start, and to learn a catalog. */
 const START_TIMEOUT_MS = 15_000
@@ -11,7 +12,7 @@ const TOO_COMPLEX = 'The statement is too complex to read.'
 export type Running = { tell(message: ToWorker): void; stop(): Promise<void> }
 
 export type WorkerEvents = {
-  /** For the text that it has now. */
+  /** For the text that it has now, of the worker's own time: on a busy machine no text is refused for what others use. */
   timeoutMs(): number
   /** True when no text waits for its answer. */
   isIdle(): boolean
@@ -32,22 +33,25 @@ export function startWorker(events: WorkerEvents): Running {
     void worker.terminate()
     events.onBroken(why)
   }
-  const watchdog = newWatchdog(() => end('The statement takes too long to read.'))
+  const tooLong = (): void => end('The statement takes too long to read.')
+  const watchdog = newWatchdog()
   let learning = 0
+  let used = 0
   const watch = (): void => {
-    if (learning > 0) watchdog.watch(START_TIMEOUT_MS)
+    if (learning > 0) watchdog.watch(START_TIMEOUT_MS, tooLong)
     else if (events.isIdle()) watchdog.rest()
-    else watchdog.watch(events.timeoutMs())
+    else watchText({ worker, watchdog, used, ms: events.timeoutMs(), tooLong })
   }
-  worker.on('message', (message: FromWorker) => {
+  worker.on('message', (message: Told) => {
     if (ended) return
+    used = message.used
     if (message.does === 'broken') return end(TOO_COMPLEX)
     if (message.does === 'learned') learning--
     if (message.does === 'read') events.onReading(message)
     watch()
   })
   for (const event of ['error', 'exit']) worker.on(event, () => end(TOO_COMPLEX))
-  watchdog.watch(START_TIMEOUT_MS)
+  watchdog.watch(START_TIMEOUT_MS, tooLong)
   return {
     tell(message) {
       worker.postMessage(message, [])
@@ -58,26 +62,6 @@ export function startWorker(events: WorkerEvents): Running {
       ended = true
       watchdog.rest()
       await worker.terminate()
-    },
-  }
-}
-
-type Watchdog = { watch(ms: number): void; rest(): void; isWatching(): boolean }
-
-/** Barks once when not called off in time. Answers that wait behind a busy event loop are heard first. */
-function newWatchdog(bark: () => void): Watchdog {
-  let timer: NodeJS.Timeout | undefined
-  const rest = (): void => {
-    clearTimeout(timer)
-    timer = undefined
-  }
-  return {
-    rest,
-    isWatching: () => timer !== undefined,
-    watch(ms) {
-      rest()
-      const mine = setTimeout(() => setImmediate(() => timer === mine && bark()), ms)
-      timer = mine
     },
   }
 }

@@ -1,4 +1,5 @@
 import type { Secrecy } from './flow.ts'
+import type { Rewrite } from './rewrites.ts'
 
 /** One item of a FROM list, as expressions see it. */
 export type FromItem = {
@@ -14,6 +15,10 @@ export type FromItem = {
   hidden: ReadonlyMap<string, Secrecy>
   /** True when something in it is hidden and its columns are not known: then every name may be that. */
   veiled?: boolean
+  /** Where hidden columns cannot be read at the target: what has to be written instead to read it. */
+  readonly behind?: readonly Rewrite[]
+  /** The same for a table that is written to, whose name has to stay: by column. */
+  readonly standIns?: ReadonlyMap<string, string | undefined>
   /** False for what is no relation's row as it is: its columns need not name rows. */
   readonly direct: boolean
   /** True when it gives few rows whatever the conditions are. */

@@ -5,6 +5,7 @@ import { either, hidesAny, newFlow, type Hides, type Secrecy, type Use } from '.
 import { readFrom, type From, type ReadFacts } from './from.ts'
 import { hidesSome, look, openScope, secrecyOf, starColumns, type FromItem, type Scope } from './scope.ts'
 import { as, parts, type Body, type Node } from './tree.ts'
+import { noteQualified, readStarStandIns } from './stand-ins.ts'
 
 /** An item of a select list. */
 type Output = {
@@ -42,7 +43,8 @@ export function readSelect(body: Body<'SelectStmt'>, at: At): Shape {
 function factsOf(body: Body<'SelectStmt'>): ReadFacts {
   const locks = (body.lockingClause ?? []).map((each) => as('LockingClause', each)?.strength ?? '')
   const lock = locks.map((strength) => strength.replace('LCS_FOR', '').toLowerCase()).join(' ')
-  return { hasWhere: body.whereClause !== undefined, args: lock === '' ? {} : { '/lock': lock } }
+  const table = as('ResTarget', body.targetList?.[0])?.location === -1
+  return { hasWhere: body.whereClause !== undefined, args: lock === '' ? {} : { '/lock': lock }, table }
 }
 
 /** UNION ALL lines up the rows of its arms; every other operation on sets compares them. */
@@ -140,6 +142,8 @@ function isStar(column: Body<'ColumnRef'>): boolean {
 
 function readStar(column: Body<'ColumnRef'>, at: At): Outputs {
   const star = starColumns(at.scope, parts(column.fields).at(-1))
+  for (const item of star.items) noteQualified(item, column)
+  readStarStandIns(at, star.items, column)
   const list = star.columns.map(({ item, name }): Output => {
     const secrecy = secrecyOf(item, name) ?? null
     return { name, type: item.types.get(name), secrecy, ...(secrecy && { column: `${item.label}.${name}` }) }
@@ -152,7 +156,7 @@ function readStar(column: Body<'ColumnRef'>, at: At): Outputs {
 function readBare(column: Body<'ColumnRef'>, alias: string | undefined, at: At): Outputs {
   const names = parts(column.fields)
   const flow = newFlow()
-  useColumn(column, { ...at, flow })
+  useColumn(column, { ...at, flow }, alias === undefined ? names.at(-1) : undefined)
   const sight = look(at.scope, names)
   const type = sight.kind === 'unknown' ? undefined : sight.item.types.get(names.at(-1) ?? '')
   const { secrecy, column: hidden } = flow

@@ -1,15 +1,21 @@
-import { denied, object, type At } from './findings.ts'
+import { denied, object, wall, type At } from './findings.ts'
 
 const ON = ['on', 'true', 'yes', '1', 't', 'y', 'tr', 'tru', 'ye']
 
-/**
- * Settings that change parsing, roles or walls: refused whatever the policy says. The lists are the values that change
- * nothing, in lower case; an empty list refuses every value and RESET.
- */
-const WALLS: Readonly<Record<string, readonly string[]>> = {
+type Settings = Readonly<Record<string, readonly string[]>>
+
+/** Settings that change how texts are read: they stay as they are, whatever the target is. The lists are as in WALLS. */
+const PINS: Settings = {
   standard_conforming_strings: ON,
   backslash_quote: [],
   client_encoding: ['utf8', 'utf-8', 'unicode'],
+}
+
+/**
+ * Settings that change roles or walls. The lists are the values that change nothing, in lower case; an empty list refuses
+ * every value and RESET.
+ */
+const WALLS: Settings = {
   row_security: ON,
   session_replication_role: [],
   role: [],
@@ -28,8 +34,11 @@ const WALLED_PREFIXES = ['log_', 'debug_']
 
 /** Objects to a change of a walled setting. `value` undefined: RESET, DEFAULT, or not legible. */
 export function checkSetting(at: At, name: string, value: string | undefined): void {
-  const harmless = Object.hasOwn(WALLS, name) ? WALLS[name]! : undefined
+  const pinned = Object.hasOwn(PINS, name)
+  const harmless = pinned ? PINS[name] : Object.hasOwn(WALLS, name) ? WALLS[name] : undefined
   const walled = harmless !== undefined || WALLED_PREFIXES.some((prefix) => name.startsWith(prefix))
   if (!walled || (value !== undefined && harmless?.includes(value.toLowerCase()))) return
-  object(at, denied(`The setting ${name} may not be changed here.`, `leave ${name} as it is`))
+  const objection = denied(`The setting ${name} may not be changed here.`, `leave ${name} as it is`)
+  if (pinned) object(at, objection)
+  else wall(at, 'setting', objection)
 }

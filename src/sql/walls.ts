@@ -1,18 +1,19 @@
-import type { Resource, Touch } from '../gateway/domain.ts'
-import { denied, object, outdated, type At } from './findings.ts'
+import type { Resource } from '../gateway/domain.ts'
+import { denied, outdated, wall, type At } from './findings.ts'
 import { targetResource } from './relations.ts'
 import { isSystemSchema } from './system-relations.ts'
 
 const WRITE = /^sql\.(insert|update|delete|truncate|create|alter|drop)$/
 
-/** What stands before every statement whatever the policy says, seen from what it touches. */
-export function objectToTouches(at: At, touches: readonly Touch[]): void {
-  for (const { action, resource } of touches) {
+/** The walls before every statement, seen from what it touches. */
+export function objectToTouches(at: At): void {
+  const found = at.findings.touches.slice()
+  for (const { action, resource } of found) {
     const schema = schemaName(at, resource)
     if (schema === undefined) continue
     const system = isSystem(schema)
-    if (system && WRITE.test(action)) object(at, writesSystem(schema))
-    if (!system && at.names.changed.has('*')) object(at, outdated(resource.id))
+    if (system && WRITE.test(action)) wall(at, 'catalog', writesSystem(schema))
+    if (!system && at.names.changed.has('*')) wall(at, 'names', outdated(resource.id))
   }
 }
 

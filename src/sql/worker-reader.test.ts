@@ -59,6 +59,15 @@ describe('the SQL reader', () => {
     assert.equal((await nodes('SELECT 1;'.repeat(5_000))).length, 5_000)
   })
 
+  it('takes a LOCK of as many tables as pg_dump names in one, and a flood of them not', async () => {
+    const lock = (count: number) => `LOCK TABLE ${Array.from({ length: count }, (_, i) => `r${i}`).join()}`
+    assert.deepEqual(await nodes(lock(9_000)), ['LockStmt'])
+    for (const text of [lock(10_001), `${lock(9_000)}; SELECT 1 FROM ${lock(300).slice('LOCK TABLE '.length)}`]) {
+      const reading = await read(text)
+      assert.ok('objection' in reading && reading.objection.code === 'too_large')
+    }
+  })
+
   it('refuses what it cannot know the names of', async () => {
     const reading = await reader.read({ text: 'SELECT 1', target: 'elsewhere', hidden: [] })
     assert.ok('objection' in reading && reading.objection.code === 'unavailable')

@@ -7,7 +7,7 @@ import { newLanes } from './lanes.ts'
 import { startReadingQueue, unreadable, type QueueEvents } from './reading-queue.ts'
 
 export type SqlReaderOptions = {
-  /** A short text that takes longer is refused; one of 1 MiB has five times as long. */
+  /** A short text that takes more of its worker's CPU time is refused; one of 1 MiB has five times as much. */
   readonly timeoutMs?: number
   /** In bytes of UTF-8. */
   readonly maxTextBytes?: number

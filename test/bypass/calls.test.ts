@@ -184,7 +184,7 @@ describe('a FunctionCall', () => {
 
   it('behind a refusal in a batch is dropped up to its Sync', async () => {
     await using client = await intrude(scene)
-    client.send(run('SELECT secret || 1 FROM people'), functionCall(LO_UNLINK, HOARD), sync)
+    client.send(run('SELECT * FROM vault'), functionCall(LO_UNLINK, HOARD), sync)
     assert.deepEqual(brief(await client.ready()), ['E 42501', 'Z I'])
     assert.match(String(await content()), /zqvelvet/)
     await assertAlive(client)
@@ -218,10 +218,14 @@ describe('a FunctionCall', () => {
 
   it('before anybody has signed in ends the connection', async () => {
     const start = untyped(u32(3 << 16), str('user'), str('agent'), str('database'), str('orders'), Buffer.of(0))
-    for (const messages of [[functionCall(LO_UNLINK, HOARD)], [start, functionCall(LO_UNLINK, HOARD)]]) {
+    // Without a start it is read as one of an impossible length, to which the server says nothing either.
+    for (const [messages, last] of [
+      [[functionCall(LO_UNLINK, HOARD)], undefined],
+      [[start, functionCall(LO_UNLINK, HOARD)], 'E SP007'],
+    ] as const) {
       await using client = await rawOpen(scene.gateway.postgres.port)
       client.send(...messages)
-      assert.equal(brief(await client.closed()).at(-1), 'E SP007')
+      assert.equal(brief(await client.closed()).at(-1), last)
     }
     assert.match(String(await content()), /zqvelvet/)
   })

@@ -6,7 +6,6 @@ import { backendName, type BackendName } from './message-types.ts'
 /** What was sent, by what its answer looks like ("Message Flow"). `Poison` is the Parse that must fail. */
 export type Sent =
   | 'Query'
-  | 'FunctionCall'
   | 'Parse'
   | 'Bind'
   | 'DescribeStatement'
@@ -14,6 +13,7 @@ export type Sent =
   | 'Execute'
   | 'Close'
   | 'Sync'
+  | 'FunctionCall'
   | 'Poison'
 
 /** How the target took one message. `skipped`: it ignored it, because something before it in the batch failed. */
@@ -37,7 +37,6 @@ const ANSWERS: Record<Sent, { readonly within: readonly BackendName[]; readonly 
     within: ['RowDescription', 'DataRow', 'CommandComplete', 'EmptyQueryResponse'],
     ends: ['ReadyForQuery'],
   },
-  FunctionCall: { within: ['FunctionCallResponse'], ends: ['ReadyForQuery'] },
   Parse: { within: [], ends: ['ParseComplete'] },
   Bind: { within: [], ends: ['BindComplete'] },
   DescribeStatement: { within: ['ParameterDescription'], ends: ['RowDescription', 'NoData'] },
@@ -45,6 +44,7 @@ const ANSWERS: Record<Sent, { readonly within: readonly BackendName[]; readonly 
   Execute: { within: ['DataRow'], ends: ['CommandComplete', 'EmptyQueryResponse', 'PortalSuspended'] },
   Close: { within: [], ends: ['CloseComplete'] },
   Sync: { within: [], ends: ['ReadyForQuery'] },
+  FunctionCall: { within: ['FunctionCallResponse'], ends: ['ReadyForQuery'] },
   Poison: { within: [], ends: [] },
 }
 

@@ -118,6 +118,14 @@ describe('readCatalog', () => {
     assert.deepEqual(reads(catalog, 'public.customers'), [])
   })
 
+  it('leaves the system out where it is asked to, and nothing else', async () => {
+    const [whole, own] = [await readCatalog(query, {}), await readCatalog(query, {}, true)]
+    const isOwn = ({ oid }: { readonly oid: number }): boolean => oid >= 16_384
+    assert.deepEqual(own.catalog.relations, whole.catalog.relations.filter(isOwn))
+    assert.ok(whole.catalog.relations.length > own.catalog.relations.length)
+    assert.deepEqual(own.catalog.functions, whole.catalog.functions)
+  })
+
   it('takes a view over a function or operator of somebody for a view of everything sensitive', async () => {
     const { catalog } = await readCatalog(query, { pii: ['public.customers.email'], card: ['public.child.card'] })
     const everything = ['public.child', 'public.customers']

@@ -33,6 +33,9 @@ const KINDS = {
   c: 'composite-type',
 } as const
 
+/** Objects made after initdb have oids from here on. */
+const FIRST_OWN_OID = 16_384
+
 /**
  * What may stand for the column `a` of type `t`. `exact`: the type with its modifier, of a domain its base type, written so
  * that it is the same under any search_path; null for a pseudo-type. The names of format_type are qualified where they are
@@ -50,39 +53,50 @@ const STANDING = `(
  * One statement, so that all of it is of one moment. `viewed`: views that do nothing but show a query. `largeObjects`: those
  * that still are what they were made as. `shows`: what a rule's query mentions, by its own text and not by
  * pg_depend, which keeps no entries for system catalogs; `opaque`: a function or operator that is no built-in, and may
- * show anything. Objects made after initdb have oids from 16384 on.
+ * show anything. Relations with lower oids than `oldest` are left out.
  */
-const READ_CATALOG = (sensitive: Sensitive): string => `
+const readingFrom = (oldest: number, sensitive: Sensitive): string => `
 WITH RECURSIVE relation AS (
   SELECT c.oid, n.nspname, c.relname, c.relkind,
     CASE WHEN c.relpersistence = 't' THEN pg_get_userbyid(c.relowner) END AS owner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind = ANY ('{r,p,v,m,f,S,i,I,c}')
+  WHERE c.relkind = ANY ('{r,p,v,m,f,S,i,I,c}') AND c.oid >= ${oldest}
 ), rule_text AS (
   SELECT ev_class AS oid, regexp_matches(ev_action::text,
-    ':(relid|funcid|opfuncid|opno|aggfnoid|winfnoid) ([0-9]+)', 'g') AS mention FROM pg_rewrite
+    ':(relid|funcid|opfuncid|opno|aggfnoid|winfnoid) ([0-9]+)', 'g') AS mention
+  FROM pg_rewrite WHERE ev_class >= ${oldest}
 ), rule AS (
   SELECT oid,
     json_agg(DISTINCT mention[2]::oid::int8) FILTER (WHERE mention[1] = 'relid' AND mention[2]::oid <> oid
       AND mention[2] <> '0') AS shows,
-    bool_or(mention[1] <> 'relid' AND mention[2]::int8 >= 16384) AS opaque
+    bool_or(mention[1] <> 'relid' AND mention[2]::int8 >= ${FIRST_OWN_OID}) AS opaque
   FROM rule_text GROUP BY oid
 ), viewed AS (
-  SELECT ev_class AS oid, pg_get_viewdef(ev_class) AS definition FROM pg_rewrite
-  WHERE ${Object.keys(sensitive).length > 0} AND ev_class >= 16384 GROUP BY ev_class HAVING count(*) = 1 AND bool_and(ev_type = '1')
-), compared AS (
+  SELECT ev_class AS oid FROM pg_rewrite
+  WHERE ev_class >= ${FIRST_OWN_OID} GROUP BY ev_class HAVING count(*) = 1 AND bool_and(ev_type = '1')
+), compared AS MATERIALIZED (
   SELECT i.indrelid AS oid, unnest(i.indkey::int2[]) AS number
   FROM pg_index i WHERE i.indisunique OR i.indisexclusion
   UNION
   SELECT d.refobjid, d.refobjsubid FROM pg_index i JOIN pg_depend d
     ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refobjid = i.indrelid
   WHERE i.indisunique OR i.indisexclusion
-), reference AS (
-  SELECT confrelid AS oid, json_agg(DISTINCT conrelid::int8 ORDER BY conrelid::int8) AS by
-  FROM pg_constraint WHERE contype = 'f' GROUP BY confrelid
 ), domain AS (
   SELECT oid, typbasetype AS base, typtypmod AS modifier FROM pg_type WHERE typtype = 'd'
   UNION ALL
   SELECT d.oid, t.typbasetype, t.typtypmod FROM domain d JOIN pg_type t ON t.oid = d.base WHERE t.typtype = 'd'
+), columns AS (
+  SELECT a.attrelid AS oid, json_agg(json_build_object('name', a.attname, 'number', a.attnum,
+      'type', CASE WHEN t.typcategory = 'B' THEN 'boolean'
+        ELSE format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL) END,
+      'unique', (a.attrelid, a.attnum) IN (SELECT oid, number FROM compared),
+      'standing', CASE WHEN viewed.oid IS NOT NULL OR a.attname = ANY (${nameArray(sensitive)}) THEN ${STANDING} END
+      ) ORDER BY a.attnum) AS list
+  FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    JOIN relation r ON r.oid = a.attrelid AND r.relkind <> ALL ('{i,I}') LEFT JOIN viewed ON viewed.oid = r.oid
+  WHERE a.attnum > 0 AND NOT a.attisdropped GROUP BY a.attrelid
+), reference AS (
+  SELECT confrelid AS oid, json_agg(DISTINCT conrelid::int8 ORDER BY conrelid::int8) AS by
+  FROM pg_constraint WHERE contype = 'f' GROUP BY confrelid
 ), routine AS (
   SELECT p.proname AS name, bool_and(p.provolatile <> 'v') AS stable, bool_or(p.proretset) AS sets
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname <> 'pg_catalog' GROUP BY p.proname
@@ -90,19 +104,12 @@ WITH RECURSIVE relation AS (
 SELECT json_build_object(
   'relations', (SELECT json_agg(json_build_object(
       'oid', r.oid::int8, 'schema', r.nspname, 'name', r.relname, 'kind', r.relkind, 'owner', r.owner,
-      'columns', (SELECT json_agg(json_build_object('name', a.attname, 'number', a.attnum,
-           'type', CASE WHEN t.typcategory = 'B' THEN 'boolean'
-             ELSE format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL) END,
-           'unique', (a.attrelid, a.attnum) IN (SELECT oid, number FROM compared),
-           'standing', CASE WHEN viewed.oid IS NOT NULL OR a.attname = ANY (${nameArray(sensitive)}) THEN ${STANDING} END
-           ) ORDER BY a.attnum)
-         FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-         WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND r.relkind <> ALL ('{i,I}')),
+      'columns', columns.list,
       'children', (SELECT json_agg(i.inhrelid::int8 ORDER BY i.inhrelid) FROM pg_inherits i WHERE i.inhparent = r.oid),
       'referencedBy', reference.by, 'shows', rule.shows, 'opaque', coalesce(rule.opaque, false),
-      'definition', viewed.definition
-    ) ORDER BY r.oid) FROM relation r LEFT JOIN rule ON rule.oid = r.oid LEFT JOIN reference ON reference.oid = r.oid
-      LEFT JOIN viewed ON viewed.oid = r.oid),
+      'viewed', viewed.oid IS NOT NULL
+    ) ORDER BY r.oid) FROM relation r LEFT JOIN columns ON columns.oid = r.oid LEFT JOIN viewed ON viewed.oid = r.oid
+      LEFT JOIN rule ON rule.oid = r.oid LEFT JOIN reference ON reference.oid = r.oid),
   'functions', (SELECT json_agg(DISTINCT n.nspname || '.' || p.proname ORDER BY n.nspname || '.' || p.proname)
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE n.nspname <> 'pg_catalog' AND NOT EXISTS (
@@ -138,7 +145,7 @@ const Row = z.object({
   referencedBy: Oids,
   shows: Oids,
   opaque: z.boolean(),
-  definition: z.string().nullable(),
+  viewed: z.boolean(),
 })
 type Row = z.infer<typeof Row>
 const Answer = z.object({
@@ -150,9 +157,9 @@ const Answer = z.object({
   largeObjects: z.array(z.tuple([z.int(), z.string()])).nullable(),
 })
 
-/** What the target's names mean now. Fault `target` when it cannot be read. */
-export async function readCatalog(query: CatalogQuery, sensitive: Sensitive): Promise<CatalogReading> {
-  const answer = await ask(query, sensitive)
+/** What the target's names mean now; `ownOnly`: without the system's own relations. Fault `target` when it cannot be read. */
+export async function readCatalog(query: CatalogQuery, sensitive: Sensitive, ownOnly = false): Promise<CatalogReading> {
+  const answer = await ask(query, readingFrom(ownOnly ? FIRST_OWN_OID : 0, sensitive))
   const classified = classify(answer.relations, sensitive)
   const relations = answer.relations.map((row) => relationOf(row, classified))
   const { functions, stable, sets, operators } = answer
@@ -173,9 +180,9 @@ function nameArray(sensitive: Sensitive): string {
   return `ARRAY[${[...new Set(names)].map(escapeLiteral).join(', ')}]::name[]`
 }
 
-async function ask(query: CatalogQuery, sensitive: Sensitive): Promise<z.infer<typeof Answer>> {
+async function ask(query: CatalogQuery, text: string): Promise<z.infer<typeof Answer>> {
   try {
-    const [row] = await query(READ_CATALOG(sensitive))
+    const [row] = await query(text)
     return Answer.parse(row?.['catalog'])
   } catch (cause) {
     throw new Fault('target', 'The catalog of the target could not be read.', cause)
@@ -243,18 +250,18 @@ function mark(
 
 function relationOf(row: Row, { classes }: Classified): CatalogRelation {
   const own = classes.get(row.oid)
-  const definition = row.opaque ? undefined : (row.definition ?? undefined)
+  const isFollowable = row.viewed && !row.opaque
   const columns = (row.columns ?? []).map((column): CatalogColumn => {
     const { name, number, type, unique, standing } = column
     const classes = [...(own?.get(name) ?? [])].toSorted()
-    const isStoodFor = standing !== null && (classes.length > 0 || definition !== undefined)
+    const isStoodFor = standing !== null && (classes.length > 0 || isFollowable)
     const stand = isStoodFor ? standIn(standing) : undefined
     return { name, number, classes, type, ...(unique && { unique }), ...(stand !== undefined && { standIn: stand }) }
   })
   const { oid, schema, name, children, referencedBy, owner } = row
   const family = { ...(children && { children }), ...(referencedBy && { referencedBy }), ...(owner && { owner }) }
-  const query = definition !== undefined && { definition }
-  return { oid, schema, name, kind: KINDS[row.kind], columns, reads: readsOf(row, classes), ...family, ...query }
+  const view = isFollowable && { followable: true as const }
+  return { oid, schema, name, kind: KINDS[row.kind], columns, reads: readsOf(row, classes), ...family, ...view }
 }
 
 /** A rule that calls a function which is no built-in shows what that shows: taken for everything sensitive there is. */
@@ -278,6 +285,8 @@ export type CatalogSourceOptions = {
   readonly follow?: (catalog: Catalog) => Promise<Catalog>
   readonly clock: Clock
   readonly maxAgeMs?: number
+  /** The system's own relations are left out: most of a catalog, and of interest only where something is hidden. */
+  readonly ownOnly?: boolean
 }
 
 type Running = { readonly reading: Promise<CatalogReading>; next?: Promise<CatalogReading> }
@@ -290,7 +299,7 @@ export function catalogSource(options: CatalogSourceOptions): CatalogSource {
   async function read(): Promise<CatalogReading> {
     const since = clock.monotonic()
     latest = undefined
-    const read = await readCatalog(options.query, options.sensitive)
+    const read = await readCatalog(options.query, options.sensitive, options.ownOnly)
     const reading = { ...read, catalog: await follow(read.catalog) }
     latest = { since, reading }
     return reading

@@ -106,8 +106,8 @@ function isProtocolOption(name: string): boolean {
 async function takeStartup(socket: Socket, deadline: AbortSignal): Promise<Buffer> {
   const header = await take(socket, 4, deadline)
   const length = header.readUInt32BE(0)
-  if (length < 8 || length > 4 + STARTUP_LIMIT)
-    throw new Fault('protocol', `a startup message has the length ${length}`)
+  // What is no PostgreSQL at all is not answered, as the server does not (ProcessStartupPacket).
+  if (length < 8 || length > 4 + STARTUP_LIMIT) throw new Fault('closed', `a startup message has the length ${length}`)
   return Buffer.concat([header, await take(socket, length - 4, deadline)])
 }
 

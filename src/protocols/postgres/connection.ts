@@ -70,6 +70,8 @@ export class Connection {
   readonly copyIn = new CopyIn(() => this.session.stop(refuse('cancelled', 'The client went away.')))
   /** The target's own key for cancelling; no client ever sees it. */
   readonly backendKey: BackendKey
+  /** The session's role cannot read what is hidden from its identity. */
+  readonly wall: boolean
   readonly #client: Socket
   readonly #targetSocket: Socket
   readonly #rest: Buffer
@@ -78,7 +80,8 @@ export class Connection {
   #waiting = 0
   readonly #started = new AbortController()
 
-  constructor(session: Session, target: PostgresTarget, client: Socket, connected: TargetConnection) {
+  constructor(session: Session, target: PostgresTarget, client: Socket, connected: TargetConnection, wall = false) {
+    this.wall = wall
     this.session = session
     this.target = target
     this.backendKey = connected.backendKey

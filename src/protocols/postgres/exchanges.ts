@@ -41,6 +41,9 @@ const UNASKED: ReadonlySet<number> = new Set([
   BACKEND.NotificationResponse,
 ])
 
+/** Ends an operation that has done what it was to do, without a count of rows. */
+const ENDS_WELL: ReadonlySet<number> = new Set([BACKEND.EmptyQueryResponse, BACKEND.PortalSuspended])
+
 /** What an exchange is made of. */
 export type Making = {
   /** `simple`: a Query; `extended`: ends in Parse or Execute; `keeping`: what runs under the session's permit. */
@@ -128,7 +131,8 @@ export class PostgresExchange implements Exchange {
 
   get #question(): Question {
     const { portal } = this.#making
-    return { text: this.operation!.text, bind: portal?.bind, types: portal?.prepared.types }
+    const { text, sent = text } = this.operation!
+    return { text: sent, bind: portal?.bind, types: portal?.prepared.types }
   }
 
   notify({ message, refusal }: Waiting): void {
@@ -253,7 +257,7 @@ export class PostgresExchange implements Exchange {
     } else if (frame.type === BACKEND.FunctionCallResponse) {
       if (this.#outcome.status === 'done') throw new Fault('protocol', 'the target answered a FunctionCall twice')
       this.#outcome = { status: 'done' }
-    } else if (frame.type === BACKEND.EmptyQueryResponse || frame.type === BACKEND.PortalSuspended) {
+    } else if (ENDS_WELL.has(frame.type)) {
       this.#outcome = { status: 'done' }
     }
   }

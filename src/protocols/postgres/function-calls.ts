@@ -119,8 +119,9 @@ function understoodOf(connection: Connection, call: Call): Understood {
   const touches = touchesOf(connection.target.resource, call)
   const writes = touches.some(({ action }) => action === 'sql.lo_write')
   const effects: readonly Effect[] = writes ? ['final', 'revocable'] : ['none', 'none']
+  const objection = objectionTo(connection, call, touches)
   return {
-    ...senseOf({ statements: [], touches, objection: objectionTo(connection, call, touches), used: [], usedTexts: [], hides: [] }),
+    ...senseOf({ statements: [], touches, objection, used: [], usedTexts: [], hides: [] }),
     effect: effects[0]!,
     effectInBlock: effects[1]!,
     harmlessTexts: true,
@@ -133,7 +134,8 @@ function understoodOf(connection: Connection, call: Call): Understood {
 function touchesOf(resource: Touch['resource'], { name, args, oid }: Call): readonly Touch[] {
   const mode = name === 'lo_open' ? Number(args[1]) : undefined
   const named = { '/function': name, ...(oid !== undefined && { '/oid': oid }) }
-  const facts = { unbounded: false, args: named, own: { has_where: false, functions: [name], predicates: [] } }
+  const own = { has_where: false, functions: [name], volatile_functions: [name], predicates: [] }
+  const facts = { unbounded: false, args: named, own }
   return largeObjectActions(name, mode).map((action) => ({ action, resource, facts }))
 }
 

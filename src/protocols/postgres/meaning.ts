@@ -1,11 +1,15 @@
 import { hash } from 'node:crypto'
 import type { Digest, Operation } from '../../gateway/domain.ts'
+import { Fault } from '../../gateway/fault.ts'
 import type { Connection } from './connection.ts'
 import type { Portal } from './portals.ts'
 import type { Understood } from './operations.ts'
 
 /** What the target reports ("Asynchronous Operations") and literals or names depend on; `search_path` from 18 on. */
 const SETTINGS: ReadonlySet<string> = new Set(['DateStyle', 'IntervalStyle', 'TimeZone', 'search_path'])
+
+/** What decides how a text is read, by the gateway and by the target: as it was asked for at the start, for good. */
+const PINNED: Readonly<Record<string, string>> = { client_encoding: 'UTF8', standard_conforming_strings: 'on' }
 
 /** What, besides its text, decides what a statement of this session means. */
 export class Meaning {
@@ -19,8 +23,10 @@ export class Meaning {
   /** Texts that may change them and are not answered yet. */
   #onTheirWay: readonly string[] = []
 
-  /** The target reports a setting. */
+  /** The target reports a setting. Fault `protocol` for one that makes texts mean something else than was read. */
   report(name: string, value: string): void {
+    if (Object.hasOwn(PINNED, name) && PINNED[name] !== value)
+      throw new Fault('protocol', `the target has changed ${name} to ${value}`)
     if (!SETTINGS.has(name)) return
     this.#settings.set(name, value)
     this.#reported = JSON.stringify([...this.#settings].toSorted(([a], [b]) => (a < b ? -1 : 1)))
@@ -54,9 +60,15 @@ export function digestOf(
   portal?: Portal,
 ): Digest {
   const { session, target, answers, unsettled, meaning } = connection
-  const { text, touches, usedTexts, isTemporary } = understood
+  const { text, sent, touches, usedTexts, isTemporary } = understood
   const lines = [
-    JSON.stringify([target.name, isTemporary ? session.opening.id : '', text, usedTexts]),
+    JSON.stringify([
+      target.name,
+      isTemporary ? session.opening.id : '',
+      text,
+      usedTexts,
+      ...(sent === undefined ? [] : [sent]),
+    ]),
     portal ? JSON.stringify([portal.parameters, portal.formats, portal.prepared.types]) : '[]',
     target.catalog.identify(touches),
     meaning.settings(understood, stage, answers.quiet && unsettled.messages === 0),

@@ -11,11 +11,13 @@ import { creationObjection } from './creations.ts'
 import { digestOf } from './meaning.ts'
 import type { Proposal } from './names.ts'
 import type { PostgresTarget } from './postgres-target.ts'
-import { senseOf, type Found, type Sense } from './sense.ts'
+import { privileged, senseOf, type Found, type Sense } from './sense.ts'
 
 /** A text read, with the session's own names resolved. */
 export type Understood = Sense & {
   readonly text: string
+  /** As it goes to the target, when that is another text. */
+  readonly sent?: string | undefined
   /** Changes to session names, each with the place of its statement in the text. */
   readonly proposals: readonly { readonly statement: number; readonly proposal: Proposal }[]
 }
@@ -24,17 +26,21 @@ export type Understood = Sense & {
 export function understand(connection: Connection, text: string): Soon<Understood> {
   return soon(readFresh(connection, text), (reading) => {
     if ('objection' in reading) return unreadable(connection.target.resource, text, reading)
-    if (reading.statements.some(({ uses }) => uses)) return resolved(connection, text, reading.statements)
-    return followed(connection, { ...plainSense(connection.target, reading), text, proposals: [] })
+    if (reading.statements.some(({ uses }) => uses)) return resolved(connection, text, reading)
+    const sent = reading.rewritten
+    return followed(connection, { ...plainSense(connection.target, reading), text, sent, proposals: [] })
   })
 }
 
-async function resolved(connection: Connection, text: string, statements: readonly Statement[]): Promise<Understood> {
-  return followed(connection, await resolve(connection, text, statements))
+async function resolved(connection: Connection, text: string, reading: Read): Promise<Understood> {
+  const understood = await resolve(connection, text, reading.statements)
+  return followed(connection, { ...understood, sent: reading.rewritten })
 }
 
+type Read = Extract<Reading, { statements: unknown }>
+
 /** Of a text that uses no session names: the same for every session. */
-function plainSense(target: PostgresTarget, reading: Extract<Reading, { statements: unknown }>): Sense {
+function plainSense(target: PostgresTarget, reading: Read): Sense {
   const known = target.senses.get(reading)
   if (known) return known
   const { statements } = reading
@@ -70,21 +76,41 @@ function followed(connection: Connection, understood: Understood): Understood {
   return understood
 }
 
-/** Rows of a COPY carry no origin that would be masked: its names are resolved by a catalog of this moment. */
+/** Read again by a catalog of this moment, where an older one may not do. */
 function readFresh(connection: Connection, text: string): Soon<Reading> {
   return soon(read(connection, text), (reading) => {
-    const hides = connection.session.opening.hidden.length > 0
-    if ('objection' in reading || !hides || !reading.statements.some(({ copy }) => copy?.direction === 'out'))
+    if ('objection' in reading || !(sendsUnmasked(connection, reading) || namesUnknown(connection, reading)))
       return reading
     connection.target.catalog.expire()
     return read(connection, text)
   })
 }
 
-function read({ target, session, meaning, nameChanges }: Connection, text: string): Soon<Reading> {
+/** Rows of a COPY carry no origin that would be masked. */
+function sendsUnmasked({ session }: Connection, { statements }: Read): boolean {
+  return session.opening.hidden.length > 0 && statements.some(({ copy }) => copy?.direction === 'out')
+}
+
+/** A relation that the catalog does not have may have been made since, by somebody else, to show any other. */
+function namesUnknown({ target, nameChanges }: Connection, { statements }: Read): boolean {
+  const unknown = statements.flatMap(({ touches }) =>
+    touches.filter(({ resource: { type, id } }) => type === 'Table' && !target.catalog.knows(id)),
+  )
+  if (unknown.length === 0) return false
+  const own = [...nameChanges, ...statements.flatMap((statement) => statement.nameChanges)].map(({ name }) => name)
+  return unknown.some(({ resource }) => !own.includes(nameOf(resource.id)))
+}
+
+/** `orders/public.customers` -> `customers`. */
+const nameOf = (id: string): string => id.slice(id.indexOf('.') + 1)
+
+function read({ target, session, meaning, nameChanges, wall }: Connection, text: string): Soon<Reading> {
   const { id, hidden, lease } = session.opening
   const { searchPath } = meaning
-  return target.read({ text, target: target.name, searchPath, hidden, changed: nameChanges, caller: id }, lease.name)
+  return target.read(
+    { text, target: target.name, searchPath, hidden, wall, changed: nameChanges, caller: id },
+    lease.name,
+  )
 }
 
 /** What the client asked in a message that the gateway does not take at all. */
@@ -106,11 +132,13 @@ async function resolve(connection: Connection, text: string, statements: readonl
   const used: Prepared[] = []
   const hides = statements.map((statement) => statement.hides)
   const proposals: { statement: number; proposal: Proposal }[] = []
+  const unknown: Touch[] = []
   let objection = statements.find((statement) => statement.objection)?.objection
   for (const [place, { uses }] of statements.entries()) {
     const name = uses && (await use(connection, uses, text, place))
     if (name === undefined) continue
-    if (name === 'unknown') objection ??= noSuchName(uses!)
+    if (name === 'unknown' && connection.target.open) unknown.push(privileged(connection.target.resource, 'names'))
+    else if (name === 'unknown') objection ??= noSuchName(uses!)
     else if ('confirm' in name) proposals.push({ statement: place, proposal: name })
     else if (!name.statement?.touches.length) objection ??= tooDeep
     else {
@@ -119,7 +147,7 @@ async function resolve(connection: Connection, text: string, statements: readonl
     }
   }
   const inner = used.flatMap(({ statement }) => statement ?? [])
-  const touches = [...statements, ...inner].flatMap((statement) => statement.touches)
+  const touches = [...[...statements, ...inner].flatMap((statement) => statement.touches), ...unknown]
   objection ??= inner.find((statement) => statement.objection)?.objection
   if (objection && touches.length === 0)
     return { ...unreadable(connection.target.resource, text, { objection }), proposals }
@@ -245,7 +273,7 @@ export function operationOf(
   portal?: Portal,
 ): Operation {
   const { session, answers } = connection
-  const { text, touches, objection, usedTexts } = understood
+  const { text, sent, touches, objection, usedTexts } = understood
   if (!isSome(touches)) throw new Fault('protocol', 'the gateway cannot tell what a statement touches')
   if (answers.quiet) connection.transactionMayChange = false
   const inTransaction = answers.status !== 'I' || connection.unsettled.operations > 0 || connection.transactionMayChange
@@ -255,6 +283,7 @@ export function operationOf(
     stage,
     touches,
     text: usedTexts.length === 0 ? text : [text, ...usedTexts.map((used) => `-- runs: ${used}`)].join('\n'),
+    ...(sent !== undefined && { sent }),
     parameters: portal?.parameters,
     digest: digestOf(connection, understood, stage, portal),
     effect: certain ? understood.effectInBlock : understood.effect,

@@ -20,8 +20,10 @@ export type PostgresTarget = Target<RoleCredential> & {
   readonly catalog: TargetCatalog
   /** What a session creates has someone to belong to when the session's role is gone. */
   readonly keepsCreations: boolean
+  /** Walls are matters of policy at it (docs/decisions/0021-walls-of-open-targets.md). */
+  readonly open: boolean
   /** Reads a text of the role's session against the catalog as it is now. Throws Fault `target` when the catalog cannot be read. */
-  read(request: Omit<ReadRequest, 'temporary' | 'inference'>, role: string): Soon<Reading>
+  read(request: Omit<ReadRequest, 'temporary' | 'inference' | 'open'>, role: string): Soon<Reading>
   /** What readings mean, as far as it does not depend on the session. */
   readonly senses: WeakMap<Reading, Sense>
 }
@@ -35,7 +37,8 @@ export type PostgresParts = {
 }
 
 export function postgresTarget({ name, config, leases, catalog: source, reader }: PostgresParts): PostgresTarget {
-  const catalog = new TargetCatalog(source, name)
+  const open = isOpen(config)
+  const catalog = new TargetCatalog(source, name, open)
   let learned: string | undefined
   return {
     name,
@@ -49,15 +52,22 @@ export function postgresTarget({ name, config, leases, catalog: source, reader }
     tls: { ...config.tls, host: config.host },
     catalog,
     keepsCreations: config.lease.from === 'password' || config.lease.owner !== undefined,
+    open,
     senses: new WeakMap(),
     read: (request, role) =>
       soon(catalog.get(), (now) => {
         if (now.version !== learned) reader.learn(name, now)
         learned = now.version
-        return reader.read({ ...request, inference: config.inference, temporary: catalog.temporaryOf(role) })
+        const { inference } = config
+        return reader.read({ ...request, inference, open, temporary: catalog.temporaryOf(role) })
       }),
     [Symbol.asyncDispose]: () => leases[Symbol.asyncDispose](),
   }
+}
+
+/** Nothing of it is hidden from anybody, and its sessions run as a role that the operator made, with rights as he gave them. */
+export function isOpen({ lease, sensitive, detect }: PostgresConfig): boolean {
+  return lease.from === 'password' && Object.keys(sensitive).length === 0 && detect.length === 0
 }
 
 /** A lease with a profile is of the catalog as it is now: what it stumbled over is no longer in the next one. */

@@ -15,6 +15,7 @@ import { decodeDataRow } from './messages-target.ts'
 import type { PostgresTarget } from './postgres-target.ts'
 import { ExchangeReader } from './reading.ts'
 import { errorResponse } from './refusal.ts'
+import { admitSettings } from './start-settings.ts'
 import { applicationName, readStart, type Start } from './startup.ts'
 import { connectTarget, type TargetConnection } from './target.ts'
 import { identityId } from '../../gateway/identity.ts'
@@ -79,10 +80,12 @@ async function serveSession(
   const opened = await gateway.open({ ...visitor, identity, target, protocol: 'postgres', application })
   if ('refusal' in opened) return goodbye(client, opened.refusal)
   await using session = opened.session
+  const refused = await admitSettings(session, target, start.asked)
+  if (refused) return goodbye(client, refused)
   const connected = await connect(session, target, opened.credential, start)
   if ('refusal' in connected) return goodbye(client, connected.refusal)
-  const connection = new Connection(session, target, client, connected)
-  using key = cancels.add(minor, () => cancel(connection))
+  const connection = new Connection(session, target, client, connected, opened.credential.wall)
+  using key = cancels.add(connected.backendKey.pid, minor, () => cancel(connection))
   await runSession(connection, client, connected, key)
 }
 
@@ -123,6 +126,7 @@ async function connect(
       password,
       parameters: {
         ...start.settings,
+        ...start.asked,
         client_encoding: 'UTF8',
         standard_conforming_strings: 'on',
         application_name: applicationName(identity, id),

@@ -6,7 +6,7 @@ import type { Result } from './answers.ts'
 import type { Connection } from './connection.ts'
 import { NOTHING_ELSE, readInput } from './copy-in.ts'
 import type { Portal, Prepared } from './portals.ts'
-import { encodeDescribe } from './encode.ts'
+import { encodeDescribe, encodeParse, encodeQuery } from './encode.ts'
 import { PostgresExchange, type Outgoing } from './exchanges.ts'
 import { body, type Frame } from './frames.ts'
 import { readFunctionCall } from './function-calls.ts'
@@ -161,7 +161,7 @@ function readQuery(connection: Connection, frame: Frame): Soon<Exchange> {
 function queryOf(connection: Connection, frame: Frame, understood: Understood): Exchange {
   const { proposals } = understood
   const message: Outgoing = {
-    bytes: frame.bytes,
+    bytes: understood.sent === undefined ? frame.bytes : encodeQuery(understood.sent),
     sent: 'Query',
     done: (result) => settle(connection, understood, result),
   }
@@ -186,7 +186,8 @@ function parseOf(connection: Connection, frame: Frame, parse: Parse, understood:
   const { name, query, types } = parse
   const prepared = { text: query, statement: understood.statements[0], types }
   const proposal = connection.statements.propose(name, prepared, connection.batch)
-  const message: Outgoing = { bytes: frame.bytes, sent: 'Parse', done: confirming(proposal) }
+  const bytes = understood.sent === undefined ? frame.bytes : encodeParse(name, understood.sent, types)
+  const message: Outgoing = { bytes, sent: 'Parse', done: confirming(proposal) }
   understood.proposals.forEach((change) => change.proposal.drop())
   if (isEmpty(understood)) return new PostgresExchange(connection, { style: 'keeping', messages: [message] })
   const operation = operationOf(connection, understood, 'prepare')

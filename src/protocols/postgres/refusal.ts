@@ -30,14 +30,31 @@ export function errorResponse(refusal: Refusal, severity: 'ERROR' | 'FATAL' = 'E
     S: severity,
     V: severity,
     C: state,
-    ...texts(refusal.message, refusal),
-    ...(refusal.position === undefined ? {} : { P: String(refusal.position) }),
+    ...(refusal.position === undefined ? texts(refusal.message, refusal) : syntax(refusal.message, refusal.position)),
   })
 }
 
 /** What a client sees while its operation is held. */
 export function waitingNotice(message: string, refusal: Refusal): Buffer {
   return encodeNoticeResponse({ S: 'NOTICE', V: 'NOTICE', C: SQLSTATE.approval_required, ...texts(message, refusal) })
+}
+
+/** DETAIL and HINT that PostgreSQL's grammar (gram.y) gives with an error; the parser's library leaves them out. */
+const SAID_BESIDES: readonly { readonly of: RegExp; readonly fields: Readonly<Record<string, string>> }[] = [
+  { of: /^missing argument$/, fields: { H: 'Use NONE to denote the missing argument of a unary operator.' } },
+  {
+    of: /^unrecognized row security option /,
+    fields: { H: 'Only PERMISSIVE or RESTRICTIVE policies are supported currently.' },
+  },
+  {
+    of: /^invalid publication object list$/,
+    fields: { D: 'One of TABLE or TABLES IN SCHEMA must be specified before a standalone table or schema name.' },
+  },
+]
+
+/** A syntax error is told as PostgreSQL tells it: the text and the place say it all. */
+function syntax(message: string, position: number): Record<string, string> {
+  return { M: message, P: String(position), ...SAID_BESIDES.find(({ of }) => of.test(message))?.fields }
 }
 
 /** MESSAGE alone suffices; DETAIL is the whole refusal as JSON on one line; HINT the first remedy. */

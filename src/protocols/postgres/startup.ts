@@ -1,5 +1,6 @@
 import type { Identity, Refusal, SessionId } from '../../gateway/domain.ts'
 import { refuse } from '../../gateway/refusals.ts'
+import { isSetting, readOptions, type Settings } from './start-settings.ts'
 
 /** What a client asks for when it starts: which target, and settings for the session. */
 export type Start = {
@@ -7,34 +8,45 @@ export type Start = {
   /** Absent: the one that the target names. */
   readonly database?: string
   readonly application?: string
-  readonly settings: Readonly<Record<string, string>>
+  /** How values look: taken from everybody. */
+  readonly settings: Settings
+  /** Every other setting: decided like a SET. */
+  readonly asked: Settings
 }
 
-/** Settings a client may give at the start: how values look, never what statements mean or may do. */
+/** Settings that every client may give at the start: how values look, never what statements mean or may do. */
 const SETTINGS = new Set(['datestyle', 'timezone', 'intervalstyle', 'extra_float_digits'])
+const NO = new Set(['false', 'off', 'no', '0'])
 const UTF8 = new Set(['utf8', 'utf-8', 'unicode', 'auto'])
 
 /** Reads the startup parameters, or says which of them is not taken. */
 export function readStart(parameters: ReadonlyMap<string, string>): Start | { readonly refusal: Refusal } {
   const settings: Record<string, string> = {}
-  for (const [given, value] of parameters) {
+  const asked: Record<string, string> = {}
+  for (const [given, value] of withOptions(parameters)) {
     const name = given.toLowerCase()
     if (given === 'user' || given === 'database' || name === 'application_name') continue
     if (name === 'client_encoding' && UTF8.has(value.toLowerCase().replaceAll("'", ''))) continue
-    if (name === 'options' && value.trim() === '') continue
-    if (!SETTINGS.has(name)) return { refusal: notTaken(given) }
-    settings[name] = value
+    if (name === 'replication' && NO.has(value.toLowerCase())) continue
+    if (name === 'client_encoding' || !isSetting(name)) return { refusal: notTaken(given) }
+    if (SETTINGS.has(name)) settings[name] = value
+    else asked[name] = value
   }
   const named = parameters.get('database') ?? parameters.get('user') ?? ''
   const dot = named.indexOf('.')
   const place = dot < 0 ? { target: named } : { target: named.slice(0, dot), database: named.slice(dot + 1) }
-  return { ...place, application: parameters.get('application_name'), settings }
+  return { ...place, application: parameters.get('application_name'), settings, asked }
+}
+
+/** Settings in `options` first: those with a parameter of their own count more, as they do at the server. */
+function withOptions(parameters: ReadonlyMap<string, string>): readonly (readonly [string, string])[] {
+  const { options, ...rest } = Object.fromEntries(parameters)
+  const settings = readOptions(options ?? '')
+  return [...(settings ? Object.entries(settings) : [['options', options ?? ''] as const]), ...Object.entries(rest)]
 }
 
 function notTaken(name: string): Refusal {
-  return refuse('denied', `The startup parameter ${name} is not taken.`, [
-    { do: 'change', hint: `Leave it out; what policy allows can be SET after connecting.` },
-  ])
+  return refuse('denied', `The startup parameter ${name} is not taken.`, [{ do: 'change', hint: 'Leave it out.' }])
 }
 
 /** What pg_stat_activity shows of a session: agent, person and session, in the 63 bytes there are. */

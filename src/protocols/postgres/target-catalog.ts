@@ -10,6 +10,7 @@ type Origin = { readonly tableOid: number; readonly columnNumber: number }
 export class TargetCatalog {
   readonly #source: CatalogSource
   readonly #target: string
+  readonly #hidesNothing: boolean
   #classes = new Map<number, Map<number, readonly string[]>>()
   /** Of relations, by resource: `orders/public.customers`. */
   #oids = new Map<string, number>()
@@ -20,8 +21,9 @@ export class TargetCatalog {
   #largeObjects: ReadonlyMap<number, string> = new Map()
   #expired = false
 
-  /** `target`: the first segment of resource ids. */
-  constructor(source: CatalogSource, target: string) {
+  /** `target`: the first segment of resource ids. `hidesNothing`: no column has a class, whatever its relation is. */
+  constructor(source: CatalogSource, target: string, hidesNothing = false) {
+    this.#hidesNothing = hidesNothing
     this.#source = source
     this.#target = target
   }
@@ -62,6 +64,11 @@ export class TargetCatalog {
     return this.#temporary.get(role) ?? []
   }
 
+  /** True when it has the relation of this resource id. */
+  knows(id: string): boolean {
+    return this.#oids.has(id)
+  }
+
   /** The name of a function for large objects, by its OID at the target. */
   largeObjectFunction(oid: number): Soon<string | undefined> {
     return soon(this.get(), () => this.#largeObjects.get(oid))
@@ -77,6 +84,7 @@ export class TargetCatalog {
    * columns, and system columns have none. Undefined when the catalog does not have it.
    */
   classesOf(table: number, column: number): readonly string[] | undefined {
+    if (this.#hidesNothing) return []
     const columns = this.#classes.get(table)
     if (column === 0) return columns && [...columns.values()].flat()
     return column < 0 ? columns && [] : columns?.get(column)

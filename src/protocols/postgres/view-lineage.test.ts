@@ -3,7 +3,8 @@ import { after, before, describe, it } from 'node:test'
 import type { Catalog, CatalogRelation, RelationKind } from '../../sql/catalog.ts'
 import type { SqlReader } from '../../sql/reader.ts'
 import { startSqlReader } from '../../sql/worker-reader.ts'
-import { followViews } from './view-lineage.ts'
+import type { CatalogQuery } from './catalog.ts'
+import { viewFollower } from './view-lineage.ts'
 
 let reader: SqlReader
 before(() => {
@@ -25,18 +26,22 @@ const CUSTOMERS: CatalogRelation = {
   ],
 }
 
-function view(oid: number, name: string, columns: readonly string[], definition: string, reads = [1]): CatalogRelation {
-  return { ...relation(oid, name, 'view', columns), definition, reads }
+type View = CatalogRelation & { readonly definition?: string }
+
+function view(oid: number, name: string, columns: readonly string[], definition: string, reads = [1]): View {
+  return { ...relation(oid, name, 'view', columns), followable: true, definition, reads }
 }
 
-async function classesOf(...relations: readonly CatalogRelation[]): Promise<Record<string, string>> {
+async function classesOf(...relations: readonly View[]): Promise<Record<string, string>> {
   const catalog: Catalog = {
     version: '1',
     relations: [CUSTOMERS, ...relations],
     functions: ['public.f'],
     operators: [],
   }
-  const { relations: followed } = await followViews(catalog, ['pii', 'card'], reader, 'shop')
+  const query: CatalogQuery = async (sql) => relations.filter(({ oid }) => sql.includes(`pg_get_viewdef(${oid})`))
+  const follow = viewFollower({ query, classes: ['pii', 'card'], reader, target: 'shop' })
+  const { relations: followed } = await follow(catalog)
   const told = followed.slice(1).map(({ name, columns, followed: known }) => {
     return [name, `${columns.map(({ classes }) => classes.join('+') || '-').join(' ')}${known ? '' : ' ?'}`]
   })
@@ -69,6 +74,12 @@ describe('the classes of the columns of a view', () => {
 
   it('are not known where the query gives another number of columns', async () => {
     assert.deepEqual(await classesOf(view(2, 'v', ['id'], 'SELECT id, email FROM public.customers;')), { v: '- ?' })
+  })
+
+  it('are not known while its query cannot be told, or names what the catalog does not have', async () => {
+    const locked: View = { ...relation(2, 'locked', 'view', ['x']), followable: true, reads: [1] }
+    const newer = view(3, 'newer', ['x'], 'SELECT customers.id AS x FROM public.customers, public.newest;')
+    assert.deepEqual(await classesOf(locked, newer), { locked: '- ?', newer: '- ?' })
   })
 
   it('leave alone what has nothing to do with any class', async () => {

@@ -1,0 +1,35 @@
+import type { Results, Suite } from './suite.ts'
+
+/** Of a difference the reader sees this much. */
+const SHOWN = 1_200
+
+/** Prints the passes of both arms and every test that differs; how many of these have no reason. */
+export function report({ reasons }: Suite, direct: Results, through: Results): number {
+  const tests = [...new Set([...direct.keys(), ...through.keys()])]
+  const lost = tests.filter((test) => passes(direct, test) && !passes(through, test))
+  const gained = tests.filter((test) => !passes(direct, test) && passes(through, test))
+  const neither = tests.filter((test) => !passes(direct, test) && !passes(through, test))
+  const reasonOf = (test: string): string | undefined => reasons[test] ?? reasons[test.split(':')[0]!]
+  const unexplained = lost.filter((test) => reasonOf(test) === undefined)
+  console.log(`\ndirectly             ${count(direct)} of ${tests.length} pass`)
+  console.log(`through the gateway  ${count(through)} of ${tests.length} pass\n`)
+  for (const test of neither) console.log(`neither way: ${test}\n    ${lastLine(direct.get(test))}`)
+  for (const test of gained) console.log(`through the gateway only: ${test}`)
+  for (const test of lost) console.log(`differs: ${test}\n    ${reasonOf(test) ?? ''}`)
+  for (const test of unexplained)
+    console.log(`\n--- without a reason: ${test}\n${(through.get(test) ?? 'did not run').slice(0, SHOWN)}`)
+  return unexplained.length
+}
+
+function passes(results: Results, test: string): boolean {
+  return results.has(test) && results.get(test) === undefined
+}
+
+/** Where a program that failed says why. */
+function lastLine(failure = 'did not run'): string {
+  return failure.split('\n').find((line) => /error|timed out|not over/i.test(line)) ?? failure.slice(0, 100)
+}
+
+function count(results: Results): number {
+  return [...results.keys()].filter((test) => passes(results, test)).length
+}
