@@ -8,14 +8,16 @@ export type Leak = { readonly lacks: string; readonly remedy: string }
 
 /**
  * Rows of schema, relation and column that role `$1` can read of the columns `$2`, `$3` (relations and their attribute
- * numbers; 0 is any column). The role must exist, or be `public`.
+ * numbers; 0 is any column of a relation that may show what is hidden in others: not of an extension's, which shows what that
+ * is for). The role must exist, or be `public`.
  */
 const READABLE = `
 SELECT n.nspname AS schema, c.relname AS relation, a.attname AS column
 FROM unnest($2::oid[], $3::int2[]) AS hidden (oid, number)
 JOIN pg_class c ON c.oid = hidden.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = hidden.number
-WHERE CASE WHEN hidden.number = 0 THEN has_any_column_privilege($1::name, c.oid, 'SELECT')
+WHERE CASE WHEN hidden.number = 0 THEN has_any_column_privilege($1::name, c.oid, 'SELECT') AND NOT EXISTS (
+    SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
   ELSE has_column_privilege($1::name, c.oid, hidden.number, 'SELECT') END
 ORDER BY 1, 2, a.attnum`
 
