@@ -126,6 +126,12 @@ describe('readCatalog', () => {
     assert.deepEqual(own.catalog.functions, whole.catalog.functions)
   })
 
+  it('takes a database without anything of its own for what it is', async () => {
+    await postgres.query('CREATE DATABASE bare')
+    const bare: CatalogQuery = (sql) => postgres.query(sql, [], postgres.admin.replace(/\/postgres$/, '/bare'))
+    assert.deepEqual((await readCatalog(bare, {}, true)).catalog.relations, [])
+  })
+
   it('takes a view over a function or operator of somebody for a view of everything sensitive', async () => {
     const { catalog } = await readCatalog(query, { pii: ['public.customers.email'], card: ['public.child.card'] })
     const everything = ['public.child', 'public.customers']

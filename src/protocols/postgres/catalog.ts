@@ -102,13 +102,13 @@ WITH RECURSIVE relation AS (
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname <> 'pg_catalog' GROUP BY p.proname
 )
 SELECT json_build_object(
-  'relations', (SELECT json_agg(json_build_object(
+  'relations', (SELECT coalesce(json_agg(json_build_object(
       'oid', r.oid::int8, 'schema', r.nspname, 'name', r.relname, 'kind', r.relkind, 'owner', r.owner,
       'columns', columns.list,
       'children', (SELECT json_agg(i.inhrelid::int8 ORDER BY i.inhrelid) FROM pg_inherits i WHERE i.inhparent = r.oid),
       'referencedBy', reference.by, 'shows', rule.shows, 'opaque', coalesce(rule.opaque, false),
       'viewed', viewed.oid IS NOT NULL
-    ) ORDER BY r.oid) FROM relation r LEFT JOIN columns ON columns.oid = r.oid LEFT JOIN viewed ON viewed.oid = r.oid
+    ) ORDER BY r.oid), '[]') FROM relation r LEFT JOIN columns ON columns.oid = r.oid LEFT JOIN viewed ON viewed.oid = r.oid
       LEFT JOIN rule ON rule.oid = r.oid LEFT JOIN reference ON reference.oid = r.oid),
   'functions', (SELECT json_agg(DISTINCT n.nspname || '.' || p.proname ORDER BY n.nspname || '.' || p.proname)
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
