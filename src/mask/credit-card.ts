@@ -41,7 +41,7 @@ function isSeparator(byte: number | undefined): boolean {
  * check digit (Luhn). A part of a longer run of digits, and the fraction of a decimal number, is none.
  */
 export function findCreditCards(text: Uint8Array, most = Infinity): readonly Span[] | undefined {
-  if (text.length < SHORTEST) return undefined
+  if (!suspectsCreditCard(text)) return undefined
   let found: Span[] | undefined
   let chain = 0
   let digits = 0

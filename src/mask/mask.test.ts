@@ -81,6 +81,15 @@ describe('createMasker', () => {
   })
 
   it('names its detectors', () => {
-    assert.deepEqual(DETECTOR_NAMES, ['credit_card', 'email'])
+    assert.deepEqual(DETECTOR_NAMES, [
+      'credit_card',
+      'email',
+      'us_ssn',
+      'iban',
+      'phone',
+      'private_key',
+      'aws_key',
+      'jwt',
+    ])
   })
 })

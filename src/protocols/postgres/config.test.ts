@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { readContext } from '../../config/references.ts'
 import { postgresConfig } from './config.ts'
+import { DETECTOR_NAMES } from '../../mask/detectors.ts'
 
 const environment = {
   ADMIN: 'postgresql://gate:hunter2@db:5432/orders',
@@ -102,7 +103,8 @@ describe('the postgres part of a target', () => {
 
   it('refuses detectors and uses of hidden columns that do not exist', () => {
     assert.deepEqual(read({ detect: ['email', 'credit_card'] }).detect, ['email', 'credit_card'])
-    assert.match(problems({ detect: ['iban'] }), /not built yet/)
+    assert.deepEqual(read({ detect: DETECTOR_NAMES }).detect, DETECTOR_NAMES)
+    assert.match(problems({ detect: ['passport'] }), /unknown detector/)
     assert.match(problems({ detect: ['e-mail'] }), /did you mean "email"/)
     assert.match(problems({ inference: 'equal' }), /known: none, equality, any/)
     assert.match(problems({ sslmod: 'disable' }), /did you mean "sslmode"/)
