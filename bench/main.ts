@@ -1,3 +1,4 @@
+import { extremes } from './extremes.ts'
 import { firstSight } from './first-sight.ts'
 import { idle } from './idle.ts'
 import { latency } from './latency.ts'
@@ -7,4 +8,4 @@ import { runFigures } from './run.ts'
 import { scale } from './scale.ts'
 import { session } from './session.ts'
 
-await runFigures([pgbench, latency, rows, firstSight, session, idle, scale], process.argv.slice(2))
+await runFigures([pgbench, latency, rows, firstSight, session, idle, scale, extremes], process.argv.slice(2))

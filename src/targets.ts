@@ -8,6 +8,7 @@ import { trackLeases } from './credentials/track-leases.ts'
 import type { Clock } from './gateway/clock.ts'
 import type { SessionId } from './gateway/domain.ts'
 import type { Secret } from './gateway/secret.ts'
+import type { RoleRequest } from './credentials/profile-rights.ts'
 import type { LeaseSource } from './grants/lease.ts'
 import { httpConfig } from './protocols/http/config.ts'
 import { httpTarget, type HttpTarget } from './protocols/http/http-target.ts'
@@ -101,7 +102,7 @@ export function leasesOf(
   name: string,
   settings: PostgresConfig,
   parts: Pick<TargetParts, 'installation' | 'clock' | 'isLive'>,
-): LeaseSource<RoleCredential> {
+): LeaseSource<RoleCredential, RoleRequest> {
   const { url, lease } = settings
   const tls = tlsOf(settings)
   if (lease.from === 'password') return passwordLease({ target: name, url, login: lease.url, tls })
@@ -111,6 +112,7 @@ export function leasesOf(
     tls,
     admin: lease.admin,
     memberOf: lease.memberOf,
+    profile: lease.profile,
     owner: lease.owner,
     installation: parts.installation,
     clock: parts.clock,

@@ -67,6 +67,7 @@ SELECT relname FROM pg_class WHERE relname = 'halls' FOR UPDATE;
 SELECT count(*) >= 0 FROM pg_stats;
 DROP TABLE halls; DROP ROLE walls_reader;`,
   'cursors, prepared statements and two-phase commit': `
+SELECT name FROM pg_prepared_statements; BEGIN; SELECT name FROM pg_cursors; COMMIT;
 CREATE FUNCTION opened(c refcursor) RETURNS refcursor LANGUAGE plpgsql AS
   $$ BEGIN OPEN c FOR SELECT g FROM generate_series(1, 3) g; RETURN c; END $$;
 BEGIN; SELECT opened('mine'); FETCH 1 FROM mine; MOVE mine; FETCH mine; CLOSE mine; FETCH mine; ROLLBACK;

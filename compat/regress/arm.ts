@@ -29,6 +29,7 @@ const SETTINGS = [
   'autovacuum=off',
   'log_statement=all',
   'wal_level=logical',
+  'log_line_prefix=%a/%d ',
 ]
 
 const POLICIES = `
@@ -51,9 +52,9 @@ export async function openArm(way: 'direct' | 'through', folders: Folders, scrip
       return way === 'direct' ? { ...door, [Symbol.asyncDispose]: async () => {} } : throughGateway(postgres, door)
     },
     counts: () => {
-      const lines = postgres.logLines()
-      const having = (text: string): number => lines.filter((line) => line.includes(text)).length
-      return { statements: having('LOG:  statement: ') + having('LOG:  execute '), errors: having('ERROR:  ') }
+      const lines = postgres.logLines().filter((line) => line.startsWith(`psql/${DATABASE} `))
+      const having = (text: RegExp): number => lines.filter((line) => text.test(line)).length
+      return { statements: having(/^\S+ LOG: {2}(statement|execute \S+): /), errors: having(/^\S+ ERROR: {2}/) }
     },
     [Symbol.asyncDispose]: () => postgres[Symbol.asyncDispose](),
   }

@@ -1,10 +1,15 @@
 import { checkConfig, errorText, loadConfig } from '../config/config.ts'
-import { openDatabase } from '../credentials/postgres-pool.ts'
+import { publicLeaks } from '../credentials/leaks.ts'
+import { openDatabase, type RunSql } from '../credentials/postgres-pool.ts'
 import { systemClock } from '../gateway/clock.ts'
 import { reasonOf } from '../gateway/fault.ts'
 import { checkPolicies } from '../policy/load-policies.ts'
 import { problemLine } from '../policy/problem.ts'
-import { readCatalog } from '../protocols/postgres/catalog.ts'
+import { readCatalog, type CatalogReading } from '../protocols/postgres/catalog.ts'
+import type { PostgresConfig } from '../protocols/postgres/config.ts'
+import { profileRequests } from '../protocols/postgres/profile-request.ts'
+import { viewFollower } from '../protocols/postgres/view-lineage.ts'
+import { startSqlReader } from '../sql/worker-reader.ts'
 import { openStore } from '../store/store.ts'
 import { leasesOf, loginOf, PROTOCOLS, tlsOf, type GatewayConfig } from '../targets.ts'
 import { policyDirectory } from './data-directory.ts'
@@ -50,10 +55,26 @@ async function checkTarget(
   await using database = openDatabase({ url: settings.url, login: loginOf(settings), tls: tlsOf(settings) })
   const lacks = (await leases.check()).map(({ lacks: problem, remedy }) => ({ problem, remedy }))
   try {
-    const { missing } = await readCatalog(database.query, settings.sensitive)
-    return [...lacks, ...missing.map((column) => ({ problem: `sensitive: ${column} does not exist` }))]
+    const reading = await readCatalog(database.query, settings.sensitive)
+    const missing = reading.missing.map((column) => ({ problem: `sensitive: ${column} does not exist` }))
+    return [...lacks, ...missing, ...(await leaksOf(database.query, target, reading))]
   } catch (error) {
     // Whatever keeps the gateway from connecting has been said already.
     return lacks.length > 0 ? lacks : [{ problem: reasonOf(error) }]
   }
+}
+
+/** Where a profile is a wall before what is sensitive, PUBLIC must not walk around it. */
+async function leaksOf(
+  query: RunSql,
+  { name, settings: { lease, sensitive } }: { readonly name: string; readonly settings: PostgresConfig },
+  { catalog }: CatalogReading,
+): Promise<readonly Finding[]> {
+  const profile = lease.from === 'postgres-role' ? lease.profile : undefined
+  if (profile === undefined) return []
+  await using reader = startSqlReader()
+  const classes = Object.keys(sensitive)
+  const followed = await viewFollower({ query, classes, reader, target: name })(catalog)
+  const { relations } = profileRequests(profile)(followed, classes)
+  return (await publicLeaks(query, relations)).map(({ lacks: problem, remedy }) => ({ problem, remedy }))
 }

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { profileLacks } from './check-profile.ts'
 import { serverVersion } from './postgres-pool.ts'
 import type { Database, RunSql } from './postgres-pool.ts'
+import type { Profile } from './profile.ts'
 import { grantMembership, quoteName, rolePrefix } from './session-role.ts'
 
 export type Lack = { readonly lacks: string; readonly remedy: string }
@@ -10,6 +12,7 @@ export type CheckOptions = {
   readonly target: string
   readonly installation: string
   readonly memberOf: readonly string[]
+  readonly profile?: Profile
   readonly owner?: string
 }
 
@@ -61,13 +64,15 @@ async function tryRights(options: CheckOptions, query: RunSql): Promise<readonly
     if (!(await passes(query, trial))) lacks.push(trial.lack)
   }
   if (options.owner !== undefined) lacks.push(...(await creationLacks(query, probe, options.owner)))
+  const { profile, owner } = options
+  if (profile) lacks.push(...(await profileLacks(query, { profile, owner })))
   return lacks
 }
 
-function trialsOf({ database, memberOf, owner }: CheckOptions, names: Names): readonly Trial[] {
+function trialsOf({ database, memberOf, profile, owner }: CheckOptions, names: Names): readonly Trial[] {
   const trials = [...memberOf.map((group) => membershipTrial(group, names)), ...endTrials(names)]
   if (owner !== undefined) trials.push(ownerTrial(owner, names))
-  trials.push(connectTrial(names, quoteName(database.name), memberOf))
+  if (profile === undefined) trials.push(connectTrial(names, quoteName(database.name), memberOf))
   return trials
 }
 

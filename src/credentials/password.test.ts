@@ -14,6 +14,7 @@ const REQUEST: LeaseRequest = {
   identity: { kind: 'User', provider: 'corp', subject: 'ann', groups: [], expiresAt: 0 },
   target: 'orders',
   expiresAt: 0,
+  hidden: [],
 }
 
 describe('passwordLease', () => {

@@ -17,6 +17,8 @@ export interface Database extends AsyncDisposable {
   readonly query: RunSql
   /** Runs `work` on one connection, within a transaction that is always rolled back. */
   tryOut<T>(work: (query: RunSql) => Promise<T>): Promise<T>
+  /** The same, and commits it unless `work` rejects. */
+  change<T>(work: (query: RunSql) => Promise<T>): Promise<T>
 }
 
 export type DatabaseOptions = {
@@ -55,7 +57,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     name: server.database,
     user,
     query: (sql, values) => run(pool, sql, values),
-    tryOut: (work) => tryOut(pool, work),
+    tryOut: (work) => transact(pool, work, 'ROLLBACK'),
+    change: (work) => transact(pool, work, 'COMMIT'),
     [Symbol.asyncDispose]: async () => {
       await pool.end()
       password[Symbol.dispose]()
@@ -112,17 +115,18 @@ async function run(
   return Array.isArray(result) ? [] : (result as { readonly rows: readonly Row[] }).rows
 }
 
-async function tryOut<T>(pool: Pool, work: (query: RunSql) => Promise<T>): Promise<T> {
+/** A connection on which it has not ended as it should is closed, which rolls it back. */
+async function transact<T>(pool: Pool, work: (query: RunSql) => Promise<T>, end: 'COMMIT' | 'ROLLBACK'): Promise<T> {
   const client = await pool.connect()
-  let rolledBack = false
+  let hasEnded = false
   try {
     await client.query('BEGIN')
     const result = await work((sql, values) => run(client, sql, values))
-    await client.query('ROLLBACK')
-    rolledBack = true
+    await client.query(end)
+    hasEnded = true
     return result
   } finally {
-    client.release(!rolledBack)
+    client.release(!hasEnded)
   }
 }
 

@@ -83,7 +83,13 @@ function settings(postgres: TestPostgres): PostgresRoleOptions {
 
 function request(subject = 'bot', lifeMs = 60_000): LeaseRequest {
   const identity = { kind: 'Agent', provider: 'agents', subject, groups: [], expiresAt: 0 } as const
-  return { session: newId<'ses'>('ses', Date.now()), identity, target: 'orders', expiresAt: Date.now() + lifeMs }
+  return {
+    session: newId<'ses'>('ses', Date.now()),
+    identity,
+    target: 'orders',
+    expiresAt: Date.now() + lifeMs,
+    hidden: [],
+  }
 }
 
 function lifeOfARole(makeIt: () => Promise<Scene>): void {

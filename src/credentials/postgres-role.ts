@@ -4,11 +4,14 @@ import type { Clock } from '../gateway/clock.ts'
 import type { SessionId } from '../gateway/domain.ts'
 import { Fault } from '../gateway/fault.ts'
 import { Secret } from '../gateway/secret.ts'
-import type { Lease, LeaseRequest, LeaseSource, Revocation } from '../grants/lease.ts'
+import type { Lease, LeaseSource, Revocation } from '../grants/lease.ts'
 import { atMost } from './at-most.ts'
 import { checkRights } from './check-rights.ts'
-import { openDatabase, serverVersion } from './postgres-pool.ts'
+import { openDatabase } from './postgres-pool.ts'
 import type { Database } from './postgres-pool.ts'
+import type { Profile } from './profile.ts'
+import { memberRights, profileRights } from './profile-rights.ts'
+import type { RightsSource, RoleRequest, SessionRights } from './profile-rights.ts'
 import { revokeRole } from './revoke-role.ts'
 import { scramVerifier } from './scram-verifier.ts'
 import { createRole, readComment, roleName, rolePrefix } from './session-role.ts'
@@ -28,6 +31,8 @@ export type PostgresRoleOptions = {
   /** Connection URL of the gateway's own login at the target (docs/guides/postgres-rights.md). */
   readonly admin: Secret
   readonly memberOf: readonly string[]
+  /** Instead of `memberOf`: rights that the gateway gives itself. */
+  readonly profile?: Profile
   /** Who gets what sessions create; left out, it is dropped at the session's end. */
   readonly owner?: string
   /** 8 hex digits: whose roles these are. */
@@ -45,6 +50,7 @@ type State = {
   /** Not verified as gone: the next sweep tries again, whether or not the session is live. */
   readonly owed: Set<string>
   readonly running: Map<string, Promise<Revocation>>
+  readonly rights: RightsSource
   readonly inTurn: ReturnType<typeof atMost>
 }
 
@@ -52,11 +58,12 @@ type State = {
 const ENDED_AT_ONCE = 3
 
 /** A role of its own for every session, gone at its end. `take` throws Fault `lease`, `sweep` Fault `target`. */
-export function postgresRole(options: PostgresRoleOptions): LeaseSource<RoleCredential> {
+export function postgresRole(options: PostgresRoleOptions): LeaseSource<RoleCredential, RoleRequest> {
   rolePrefix(options.installation)
   const { url, tls } = options
   const database = openDatabase({ url, login: options.admin, tls })
-  const state: State = { held: new Set(), owed: new Set(), running: new Map(), inTurn: atMost(ENDED_AT_ONCE) }
+  const rights = rightsOf(options, database)
+  const state: State = { held: new Set(), owed: new Set(), running: new Map(), rights, inTurn: atMost(ENDED_AT_ONCE) }
   const revoke = (role: string): Promise<Revocation> => revokeOnce(options, database, state, role)
   return {
     take: (request) => take(options, database, state, request, revoke),
@@ -69,36 +76,61 @@ export function postgresRole(options: PostgresRoleOptions): LeaseSource<RoleCred
   }
 }
 
+function rightsOf(options: PostgresRoleOptions, database: Database): RightsSource {
+  const { profile, installation, target, owner } = options
+  if (profile === undefined) return memberRights(options.memberOf, database)
+  const { name, user: admin } = database
+  const scope = { installation, target, database: name, admin, owner, schemas: profile.schemas }
+  return profileRights({ profile, scope, database })
+}
+
 async function take(
   options: PostgresRoleOptions,
   database: Database,
   state: State,
-  request: LeaseRequest,
+  request: RoleRequest,
   revoke: (role: string) => Promise<Revocation>,
 ): Promise<Lease<RoleCredential>> {
-  const { installation, memberOf } = options
+  const { installation } = options
   const role = roleName(installation, request.session)
   const password = randomBytes(24).toString('base64url')
   state.held.add(role)
   try {
     const verifier = await scramVerifier(password)
-    const version = await serverVersion(database.query)
-    await database.query(createRole({ role, verifier, memberOf, installation, request, version }))
+    const make = async (): Promise<Pick<SessionRights, 'wall'>> => {
+      const { wall, ...rights } = await state.rights.take(request)
+      await database.query(createRole({ role, verifier, installation, request, ...rights }))
+      return { wall }
+    }
+    const made = await make().catch((error: unknown) => {
+      if (isGone(error)) return make()
+      throw error
+    })
+    return leaseOf(role, { user: role, password: new Secret(password), ...made }, revoke)
   } catch (cause) {
-    // The connection may have broken after the commit: the role counts as made until it is seen gone.
     state.held.delete(role)
+    if (cause instanceof Fault) throw cause
+    // The connection may have broken after the commit: the role counts as made until it is seen gone.
     state.owed.add(role)
     throw new Fault('lease', `No role could be made at target ${options.target}.`, cause)
   }
-  return leaseOf(role, new Secret(password), revoke)
 }
 
-function leaseOf(role: string, password: Secret, revoke: (role: string) => Promise<Revocation>): Lease<RoleCredential> {
+/** undefined_object: the sweep of another gateway may have dropped the profile role before this role was its member. */
+function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '42704'
+}
+
+function leaseOf(
+  role: string,
+  credential: RoleCredential,
+  revoke: (role: string) => Promise<Revocation>,
+): Lease<RoleCredential> {
   return {
     name: role,
-    credential: { user: role, password },
+    credential,
     revoke: () => {
-      password[Symbol.dispose]()
+      credential.password[Symbol.dispose]()
       return revoke(role)
     },
   }
@@ -138,7 +170,7 @@ async function sweep(
   }
   const swept = []
   for (const name of orphans) swept.push({ name, revocation: await revoke(name) })
-  return swept
+  return [...swept, ...(await state.rights.sweep())]
 }
 
 /** This installation's session roles: name and comment must both say so. */

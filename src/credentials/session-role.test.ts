@@ -26,7 +26,7 @@ const HOSTILE = [
 function requestOf(subject: string): LeaseRequest {
   const person: Identity = { kind: 'User', provider: 'corp', subject: 'ann', groups: [], expiresAt: 0 }
   const agent: Identity = { kind: 'Agent', provider: 'agents', subject, groups: [], expiresAt: 0, onBehalfOf: person }
-  return { session: SESSION, identity: agent, target: 'orders', expiresAt: 1_800_000_000_000 }
+  return { session: SESSION, identity: agent, target: 'orders', expiresAt: 1_800_000_000_000, hidden: [] }
 }
 
 describe('the role of a session', () => {

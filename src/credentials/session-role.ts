@@ -32,6 +32,8 @@ export type RoleStatement = {
   readonly request: LeaseRequest
   /** `server_version_num`. */
   readonly version: number
+  /** Taken before anything else, until the role is made. */
+  readonly lock?: string
 }
 
 /**
@@ -41,9 +43,10 @@ const CONNECTION_LIMIT = 2
 
 /** Everything in one text, so that PostgreSQL makes one transaction of it. */
 export function createRole(statement: RoleStatement): string {
-  const { role, verifier, memberOf, installation, request, version } = statement
+  const { role, verifier, memberOf, installation, request, version, lock } = statement
   const name = quoteName(role)
   return [
+    ...(lock === undefined ? [] : [lock]),
     `CREATE ROLE ${name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT ` +
       `CONNECTION LIMIT ${CONNECTION_LIMIT} PASSWORD ${quoteText(verifier)} ` +
       `VALID UNTIL ${quoteText(new Date(request.expiresAt).toISOString())}`,
@@ -72,21 +75,31 @@ export function writeComment(installation: string, request: LeaseRequest): strin
   const { session, target, identity } = request
   const chain = chainOf(identity)
   const person = chain.find((one) => one.person !== undefined)?.person
-  const json = JSON.stringify({
+  return writeMark({
     installation,
     session,
     target,
     who: chain.map(nameOf),
     person: person && shortened(person),
   })
+}
+
+/** A comment that says whose a thing at the target is. */
+export function writeMark(content: object): string {
+  const json = JSON.stringify(content)
   return MARK + json.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 /** The session that a role of this installation was made for; undefined when it is no role of ours. */
 export function readComment(comment: unknown, installation: string): SessionId | undefined {
-  if (typeof comment !== 'string' || !comment.startsWith(MARK)) return undefined
-  const parsed = Comment.safeParse(parseJson(comment.slice(MARK.length)))
+  const parsed = Comment.safeParse(readMark(comment))
   return parsed.success && parsed.data.installation === installation ? parsed.data.session : undefined
+}
+
+/** What such a comment says; undefined when it is none. */
+export function readMark(comment: unknown): unknown {
+  if (typeof comment !== 'string' || !comment.startsWith(MARK)) return undefined
+  return parseJson(comment.slice(MARK.length))
 }
 
 function parseJson(text: string): unknown {

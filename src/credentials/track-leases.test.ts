@@ -6,7 +6,13 @@ import type { LeaseRequest, LeaseSource, Revocation } from '../grants/lease.ts'
 import { trackLeases, type TrackedLeases } from './track-leases.ts'
 
 const identity: Identity = { kind: 'Agent', provider: 'local', subject: 'bot', groups: [], expiresAt: Infinity }
-const request = (session: SessionId): LeaseRequest => ({ session, identity, target: 'orders', expiresAt: Infinity })
+const request = (session: SessionId): LeaseRequest => ({
+  session,
+  identity,
+  target: 'orders',
+  expiresAt: Infinity,
+  hidden: [],
+})
 
 describe('a source of leases that is watched', () => {
   let leases: TrackedLeases<string>

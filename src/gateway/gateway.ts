@@ -83,12 +83,14 @@ export async function openSession<T extends Target<Credential>, Credential>(
   if ('refusal' in granted) return { refusal: await turnAway(core, turnedAway, granted.refusal) }
   const { expiresAt } = granted.grant
 
-  const lease = await takeLease(target.leases, { session: id, identity, target: target.name, expiresAt })
+  const hidden = hiddenFrom(identity, target, policy)
+  const possible = [...policy.possibleActions(identity, target.resource)]
+  const asked = { session: id, identity, target: target.name, expiresAt, hidden, possible }
+  const lease = await takeLease(target.leases, asked)
   if ('refusal' in lease) {
     await core.grants.end(granted.grant.id)
     return { refusal: await turnAway(core, turnedAway, lease.refusal) }
   }
-  const hidden = hiddenFrom(identity, target, policy)
   const opening = {
     id,
     identity,

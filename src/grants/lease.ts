@@ -7,6 +7,10 @@ export type LeaseRequest = {
   readonly target: string
   /** ms since the epoch: the engine's own back stop, should the gateway die. */
   readonly expiresAt: number
+  /** Data classes of the target that the identity must not see. */
+  readonly hidden: readonly string[]
+  /** The actions that policy can ever permit it on the target (`sql.insert`); absent: any. */
+  readonly possible?: readonly string[]
 }
 
 /** Proof for the record that the credential is gone. */
@@ -22,8 +26,8 @@ export interface Lease<Credential> {
 }
 
 /** Where credentials of one target come from. */
-export interface LeaseSource<Credential> extends AsyncDisposable {
-  take(request: LeaseRequest): Promise<Lease<Credential>>
+export interface LeaseSource<Credential, Request = LeaseRequest> extends AsyncDisposable {
+  take(request: Request): Promise<Lease<Credential>>
   /** Revokes what dead replicas of this installation left; the names that are gone. */
   sweep(): Promise<readonly { readonly name: string; readonly revocation: Revocation }[]>
   /** What it lacks to work, each with the SQL that would give it. Empty: all is well. */

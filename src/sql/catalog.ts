@@ -8,10 +8,14 @@ export type CatalogColumn = {
   readonly classes: readonly string[]
   /** As `format_type` writes it, of a domain its base type: `integer`, `boolean`. Absent when not known. */
   readonly type?: string
-  /** An SQL expression of exactly its type that stands for its values where they may not be read. */
-  readonly standIn?: string
   /** True when a unique index or an exclusion constraint compares it. */
   readonly unique?: boolean
+  /**
+   * SQL of exactly the column's type (of a domain its base type) and modifier that stands for its values, under any
+   * search_path: `'***'::character varying(20)`, `NULL::public.mood`. Absent where nothing hides the column or can, and
+   * where no value of its type can be written.
+   */
+  readonly standIn?: string
 }
 
 /** `table` includes partitioned tables. */

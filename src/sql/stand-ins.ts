@@ -68,8 +68,13 @@ export function readStarStandIns(at: At, items: readonly FromItem[], column: Bod
   const hiding = items.filter((item) => item.hidden.size > 0)
   const target = hiding.find((item) => item.standIns !== undefined)
   if (target === undefined) for (const item of hiding) readStandIn(at, item, undefined)
-  else if (items.length > 1 || target.columns === undefined) object(at, notHere(target))
+  else if (items.length > 1 || !isWritable(target)) object(at, notHere(target))
   else expand(at, target, column)
+}
+
+/** Its columns can be written out, hidden ones as their stand-ins. */
+function isWritable({ columns, hidden, standIns }: FromItem): boolean {
+  return columns !== undefined && [...hidden.keys()].every((name) => standIns?.get(name) !== undefined)
 }
 
 function expand(at: At, target: FromItem, column: Body<'ColumnRef'>): void {
@@ -77,7 +82,7 @@ function expand(at: At, target: FromItem, column: Body<'ColumnRef'>): void {
   const prefix = quotedName(names.at(-1) ?? target.name)
   const list = target.columns!.map((name) => {
     const own = `${prefix}.${quotedName(name)}`
-    return target.hidden.has(name) ? `${target.standIns!.get(name) ?? 'NULL'} AS ${quotedName(name)}` : own
+    return target.hidden.has(name) ? `${target.standIns!.get(name)!} AS ${quotedName(name)}` : own
   })
   at.rewrites!.add({ does: 'reference', at: column.location ?? 0, names, star: true, by: list.join(', ') })
 }

@@ -7,7 +7,8 @@ export async function startOpenScene(options: SceneOptions = {}): Promise<Scene>
   const scene = await startScene({
     policies: `
       @id("all-connect") permit (principal, action == Action::"connect", resource);
-      @id("all-do") permit (principal, action, resource);`,
+      @id("all-do") permit (principal, action, resource);
+      @id("no-walls") permit (principal, action == Action::"sql.privileged", resource);`,
     target: { lease: { password: 'file:./admin-url' }, sensitive: {}, detect: [] },
     ...options,
   })

@@ -28,7 +28,7 @@ describe('pgJDBC', { skip: without('pgJDBC (Debian: libpostgresql-jdbc-java, def
     assert.equal(through.code, 0)
   })
 
-  it('uses large objects, by FunctionCall', { todo: 'FunctionCall is refused' }, async () => {
+  it('uses large objects, by FunctionCall', async () => {
     assert.match((await jdbc(ways.direct, 'lo')).output, /^large object: 9 \| some text$/m)
     assert.equal((await jdbc(ways.through, 'lo')).output, (await jdbc(ways.direct, 'lo')).output)
   })

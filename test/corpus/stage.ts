@@ -41,6 +41,11 @@ const EXTENSIONS = ['dblink', 'hstore', 'tablefunc', 'pg_trgm', 'file_fdw', 'pg_
 /** Every session logs in as the role itself, which may read everything: only reading the SQL protects anything. */
 export const passwordLeases: Leases = (_role, login) => ({ password: `file:./${login}` })
 
+/** Every session gets a role that has no right to read what is hidden. */
+export const profileLeases: Leases = (_role, _login, admin) => ({
+  'postgres-role': { admin, profile: { schemas: ['public'], rights: ['select', 'insert', 'update', 'delete'] } },
+})
+
 export async function startStage(leases: Leases = passwordLeases, options: PostgresOptions = {}): Promise<Stage> {
   await using starting = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'sallyport-corpus-'))

@@ -97,7 +97,7 @@ describe('readCatalog', () => {
     const { catalog } = await readCatalog(query, SENSITIVE)
     assert.deepEqual(find(catalog, 'public.customers').columns, [
       { name: 'id', number: 1, classes: [], type: 'integer', unique: true },
-      { name: 'email', number: 3, classes: ['card', 'pii'], type: 'text' },
+      { name: 'email', number: 3, classes: ['card', 'pii'], type: 'text', standIn: 'NULL::pg_catalog.text' },
       { name: 'note', number: 4, classes: [], type: 'text' },
     ])
   })
@@ -126,6 +126,12 @@ describe('readCatalog', () => {
     assert.deepEqual(own.catalog.functions, whole.catalog.functions)
   })
 
+  it('takes a database without anything of its own for what it is', async () => {
+    await postgres.query('CREATE DATABASE bare')
+    const bare: CatalogQuery = (sql) => postgres.query(sql, [], postgres.admin.replace(/\/postgres$/, '/bare'))
+    assert.deepEqual((await readCatalog(bare, {}, true)).catalog.relations, [])
+  })
+
   it('takes a view over a function or operator of somebody for a view of everything sensitive', async () => {
     const { catalog } = await readCatalog(query, { pii: ['public.customers.email'], card: ['public.child.card'] })
     const everything = ['public.child', 'public.customers']
@@ -139,7 +145,7 @@ describe('readCatalog', () => {
     assert.deepEqual(reads(catalog, 'public.events_1'), ['public.events_1_1'])
     assert.deepEqual(reads(catalog, 'public.parent'), ['public.child'])
     assert.deepEqual(find(catalog, 'public.events_1_1').columns, [
-      { name: 'who', number: 1, classes: ['pii'], type: 'text' },
+      { name: 'who', number: 1, classes: ['pii'], type: 'text', standIn: 'NULL::pg_catalog.text' },
       { name: 'id', number: 2, classes: [], type: 'integer' },
     ])
     assert.deepEqual(find(catalog, 'public.parent').columns, [{ name: 'id', number: 1, classes: [], type: 'integer' }])
@@ -174,6 +180,7 @@ describe('readCatalog', () => {
       number: 1,
       classes: ['pii'],
       type: 'text',
+      standIn: 'NULL::pg_catalog.text',
     })
   })
 

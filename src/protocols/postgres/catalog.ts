@@ -1,9 +1,11 @@
+import { escapeLiteral } from 'pg'
 import { z } from 'zod'
 import type { Clock } from '../../gateway/clock.ts'
 import { Fault } from '../../gateway/fault.ts'
 import type { Soon } from '../../gateway/source.ts'
 import type { Catalog, CatalogColumn, CatalogRelation } from '../../sql/catalog.ts'
 import { versionsOf } from './catalog-versions.ts'
+import { standIn } from './stand-in.ts'
 
 /** Runs SQL on a connection of the gateway's own, whose search_path is pg_catalog alone. */
 export type CatalogQuery = (sql: string) => Promise<readonly Readonly<Record<string, unknown>>[]>
@@ -35,13 +37,26 @@ const KINDS = {
 const FIRST_OWN_OID = 16_384
 
 /**
+ * What may stand for the column `a` of type `t`. `exact`: the type with its modifier, of a domain its base type, written so
+ * that it is the same under any search_path; null for a pseudo-type. The names of format_type are qualified where they are
+ * neither of pg_catalog nor words of the grammar.
+ */
+const STANDING = `(
+  SELECT json_build_object('base', b.oid::int8, 'notNull', a.attnotnull AND t.typtype <> 'd', 'exact', CASE WHEN b.typtype <> 'p' THEN
+    CASE WHEN w.written IN (quote_ident(b.typname), quote_ident(e.typname) || '[]') THEN 'pg_catalog.' ELSE '' END || w.written END)
+  FROM (SELECT t.oid AS base, a.atttypmod AS modifier WHERE t.typtype <> 'd'
+    UNION ALL SELECT base, modifier FROM domain WHERE domain.oid = t.oid) typed
+  JOIN pg_type b ON b.oid = typed.base AND b.typtype <> 'd' LEFT JOIN pg_type e ON e.oid = b.typelem
+  CROSS JOIN LATERAL (SELECT format_type(b.oid, typed.modifier) AS written) w)`
+
+/**
  * One statement, so that all of it is of one moment. `viewed`: views that do nothing but show a query. `largeObjects`: those
  * that still are what they were made as. `shows`: what a rule's query mentions, by its own text and not by
  * pg_depend, which keeps no entries for system catalogs; `opaque`: a function or operator that is no built-in, and may
  * show anything. Relations with lower oids than `oldest` are left out.
  */
-const readingFrom = (oldest: number): string => `
-WITH relation AS (
+const readingFrom = (oldest: number, sensitive: Sensitive): string => `
+WITH RECURSIVE relation AS (
   SELECT c.oid, n.nspname, c.relname, c.relkind,
     CASE WHEN c.relpersistence = 't' THEN pg_get_userbyid(c.relowner) END AS owner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind = ANY ('{r,p,v,m,f,S,i,I,c}') AND c.oid >= ${oldest}
@@ -65,13 +80,19 @@ WITH relation AS (
   SELECT d.refobjid, d.refobjsubid FROM pg_index i JOIN pg_depend d
     ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refobjid = i.indrelid
   WHERE i.indisunique OR i.indisexclusion
+), domain AS (
+  SELECT oid, typbasetype AS base, typtypmod AS modifier FROM pg_type WHERE typtype = 'd'
+  UNION ALL
+  SELECT d.oid, t.typbasetype, t.typtypmod FROM domain d JOIN pg_type t ON t.oid = d.base WHERE t.typtype = 'd'
 ), columns AS (
   SELECT a.attrelid AS oid, json_agg(json_build_object('name', a.attname, 'number', a.attnum,
       'type', CASE WHEN t.typcategory = 'B' THEN 'boolean'
         ELSE format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL) END,
-      'unique', (a.attrelid, a.attnum) IN (SELECT oid, number FROM compared)) ORDER BY a.attnum) AS list
+      'unique', (a.attrelid, a.attnum) IN (SELECT oid, number FROM compared),
+      'standing', CASE WHEN viewed.oid IS NOT NULL OR a.attname = ANY (${nameArray(sensitive)}) THEN ${STANDING} END
+      ) ORDER BY a.attnum) AS list
   FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-    JOIN relation r ON r.oid = a.attrelid AND r.relkind <> ALL ('{i,I}')
+    JOIN relation r ON r.oid = a.attrelid AND r.relkind <> ALL ('{i,I}') LEFT JOIN viewed ON viewed.oid = r.oid
   WHERE a.attnum > 0 AND NOT a.attisdropped GROUP BY a.attrelid
 ), reference AS (
   SELECT confrelid AS oid, json_agg(DISTINCT conrelid::int8 ORDER BY conrelid::int8) AS by
@@ -81,13 +102,13 @@ WITH relation AS (
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname <> 'pg_catalog' GROUP BY p.proname
 )
 SELECT json_build_object(
-  'relations', (SELECT json_agg(json_build_object(
+  'relations', (SELECT coalesce(json_agg(json_build_object(
       'oid', r.oid::int8, 'schema', r.nspname, 'name', r.relname, 'kind', r.relkind, 'owner', r.owner,
       'columns', columns.list,
       'children', (SELECT json_agg(i.inhrelid::int8 ORDER BY i.inhrelid) FROM pg_inherits i WHERE i.inhparent = r.oid),
       'referencedBy', reference.by, 'shows', rule.shows, 'opaque', coalesce(rule.opaque, false),
       'viewed', viewed.oid IS NOT NULL
-    ) ORDER BY r.oid) FROM relation r LEFT JOIN columns ON columns.oid = r.oid LEFT JOIN viewed ON viewed.oid = r.oid
+    ) ORDER BY r.oid), '[]') FROM relation r LEFT JOIN columns ON columns.oid = r.oid LEFT JOIN viewed ON viewed.oid = r.oid
       LEFT JOIN rule ON rule.oid = r.oid LEFT JOIN reference ON reference.oid = r.oid),
   'functions', (SELECT json_agg(DISTINCT n.nspname || '.' || p.proname ORDER BY n.nspname || '.' || p.proname)
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -106,13 +127,20 @@ SELECT json_build_object(
 ) AS catalog`
 
 const Oids = z.array(z.int()).nullable()
+const Column = z.object({
+  name: z.string(),
+  number: z.int(),
+  type: z.string(),
+  unique: z.boolean(),
+  standing: z.object({ base: z.int(), notNull: z.boolean(), exact: z.string().nullable() }).nullable(),
+})
 const Row = z.object({
   oid: z.int(),
   schema: z.string(),
   name: z.string(),
   kind: z.literal(['r', 'p', 'v', 'm', 'f', 'S', 'i', 'I', 'c']),
   owner: z.string().nullable(),
-  columns: z.array(z.object({ name: z.string(), number: z.int(), type: z.string(), unique: z.boolean() })).nullable(),
+  columns: z.array(Column).nullable(),
   children: Oids,
   referencedBy: Oids,
   shows: Oids,
@@ -131,7 +159,7 @@ const Answer = z.object({
 
 /** What the target's names mean now; `ownOnly`: without the system's own relations. Fault `target` when it cannot be read. */
 export async function readCatalog(query: CatalogQuery, sensitive: Sensitive, ownOnly = false): Promise<CatalogReading> {
-  const answer = await ask(query, readingFrom(ownOnly ? FIRST_OWN_OID : 0))
+  const answer = await ask(query, readingFrom(ownOnly ? FIRST_OWN_OID : 0, sensitive))
   const classified = classify(answer.relations, sensitive)
   const relations = answer.relations.map((row) => relationOf(row, classified))
   const { functions, stable, sets, operators } = answer
@@ -144,6 +172,12 @@ export async function readCatalog(query: CatalogQuery, sensitive: Sensitive, own
   }
   const largeObjects = new Map(answer.largeObjects)
   return { catalog: { ...versionsOf(content), ...content }, missing: classified.missing, largeObjects }
+}
+
+/** Names of columns that are in some class: an array of SQL. */
+function nameArray(sensitive: Sensitive): string {
+  const names = Object.values(sensitive).flatMap((columns) => columns.map((column) => column.split('.').at(-1)!))
+  return `ARRAY[${[...new Set(names)].map(escapeLiteral).join(', ')}]::name[]`
 }
 
 async function ask(query: CatalogQuery, text: string): Promise<z.infer<typeof Answer>> {
@@ -216,16 +250,17 @@ function mark(
 
 function relationOf(row: Row, { classes }: Classified): CatalogRelation {
   const own = classes.get(row.oid)
-  const columns = (row.columns ?? []).map(({ name, number, type, unique }): CatalogColumn => ({
-    name,
-    number,
-    classes: [...(own?.get(name) ?? [])].toSorted(),
-    type,
-    ...(unique && { unique }),
-  }))
+  const isFollowable = row.viewed && !row.opaque
+  const columns = (row.columns ?? []).map((column): CatalogColumn => {
+    const { name, number, type, unique, standing } = column
+    const classes = [...(own?.get(name) ?? [])].toSorted()
+    const isStoodFor = standing !== null && (classes.length > 0 || isFollowable)
+    const stand = isStoodFor ? standIn(standing) : undefined
+    return { name, number, classes, type, ...(unique && { unique }), ...(stand !== undefined && { standIn: stand }) }
+  })
   const { oid, schema, name, children, referencedBy, owner } = row
   const family = { ...(children && { children }), ...(referencedBy && { referencedBy }), ...(owner && { owner }) }
-  const view = row.viewed && !row.opaque && { followable: true as const }
+  const view = isFollowable && { followable: true as const }
   return { oid, schema, name, kind: KINDS[row.kind], columns, reads: readsOf(row, classes), ...family, ...view }
 }
 

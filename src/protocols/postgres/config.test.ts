@@ -12,6 +12,8 @@ const environment = {
 const schema = postgresConfig(readContext(import.meta.dirname, environment))
 const base = { url: 'postgresql://db.internal/orders', lease: { password: 'env:ADMIN' } }
 
+const PROFILE = { schemas: ['public'], rights: ['select', 'insert'] }
+
 const read = (more: object) => schema.parse({ ...base, ...more })
 const problems = (more: object): string => {
   const result = schema.safeParse({ ...base, ...more })
@@ -56,9 +58,29 @@ describe('the postgres part of a target', () => {
     assert.match(problems({ lease: {} }), /exactly one of/)
     assert.match(problems({ lease: { password: 'env:ADMIN', 'postgres-role': role } }), /exactly one of/)
     assert.match(problems({ lease: { 'rds-iam': {} } }), /not built yet/)
-    assert.match(problems({ lease: { 'postgres-role': { ...role, profile: {} } } }), /not built yet/)
+    assert.match(problems({ lease: { 'postgres-role': { ...role, profile: PROFILE } } }), /exactly one of/)
+    assert.match(problems({ lease: { 'postgres-role': { admin: 'env:ADMIN' } } }), /exactly one of/)
     assert.match(problems({ lease: { 'postgres-role': { ...role, member_of: [] } } }), /must name a role/)
     assert.match(problems({ lease: { 'postgres-role': { ...role, owner: 'x'.repeat(64) } } }), /1 to 63 bytes/)
+  })
+
+  it('takes a profile of schemas of the database, with rights to read and write rows', () => {
+    const lease = (profile: object): object => ({ 'postgres-role': { admin: 'env:ADMIN', profile } })
+    const given = read({ lease: lease(PROFILE) }).lease
+    assert.ok(given.from === 'postgres-role')
+    assert.deepEqual([given.profile, given.memberOf], [PROFILE, []])
+    for (const schema of ['pg_catalog', 'information_schema', ''])
+      assert.notEqual(problems({ lease: lease({ ...PROFILE, schemas: [schema] }) }), '', schema)
+    for (const right of ['truncate', 'SELECT', 'references'])
+      assert.notEqual(problems({ lease: lease({ ...PROFILE, rights: [right] }) }), '', right)
+    for (const profile of [{ ...PROFILE, schemas: [] }, { ...PROFILE, rights: [] }, { schemas: ['public'] }])
+      assert.notEqual(problems({ lease: lease(profile) }), '')
+    for (const inference of ['equality', 'any'])
+      assert.match(
+        problems({ lease: lease(PROFILE), inference }),
+        /^inference: .* needs inference: none; use member_of/,
+      )
+    assert.equal(read({ lease: lease(PROFILE), inference: 'none' }).inference, 'none')
   })
 
   it('has connection URLs as secrets', () => {

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import type { ReadContext } from '../../config/references.ts'
+import type { Profile } from '../../credentials/profile.ts'
 import type { Secret } from '../../gateway/secret.ts'
 import { keys, notBuilt } from '../../config/fields.ts'
 import { unknownText } from '../../config/issues.ts'
@@ -17,6 +18,8 @@ export type PostgresLease =
       readonly admin: Secret
       /** Roles that a session's role is made a member of. */
       readonly memberOf: readonly string[]
+      /** Instead: the rights that it is given by the gateway itself. `memberOf` is empty then. */
+      readonly profile?: Profile
       /** Who owns what a session creates; absent: sessions cannot create. */
       readonly owner?: string
     }
@@ -110,6 +113,16 @@ const inference = z.string().transform((value, context): Inference => {
   return z.NEVER
 })
 
+const schema = name.refine(
+  (value) => !/^pg_|^information_schema$/.test(value),
+  'must be a schema of the database itself',
+)
+
+const profile: z.ZodType<Profile> = keys({
+  schemas: z.array(schema).min(1, 'must name a schema'),
+  rights: z.array(z.enum(['select', 'insert', 'update', 'delete'])).min(1, 'must name a right'),
+})
+
 function lease(read: ReadContext): z.ZodType<PostgresLease> {
   const connectionUrl = read.secret.refine((secret) => {
     const url = postgresUrl(secret.reveal())
@@ -117,14 +130,20 @@ function lease(read: ReadContext): z.ZodType<PostgresLease> {
   }, 'the secret must be a connection URL, postgresql://user:password@host:port/database')
   const role = keys({
     admin: connectionUrl,
-    member_of: z.array(name).min(1, 'must name a role'),
+    member_of: z.array(name).min(1, 'must name a role').optional(),
     owner: name.optional(),
-    profile: notBuilt,
-  })
+    profile: profile.optional(),
+  }).refine(
+    (given) => (given.member_of === undefined) !== (given.profile === undefined),
+    'must have exactly one of member_of, profile',
+  )
   return keys({ 'postgres-role': role.optional(), password: connectionUrl.optional(), 'rds-iam': notBuilt })
     .refine((given) => Object.keys(given).length === 1, 'must be exactly one of postgres-role, password')
     .transform(({ 'postgres-role': role, password }): PostgresLease => {
-      if (role) return { from: 'postgres-role', admin: role.admin, memberOf: role.member_of, owner: role.owner }
+      if (role) {
+        const { admin, member_of: memberOf = [], ...rest } = role
+        return { from: 'postgres-role', admin, memberOf, ...rest }
+      }
       return { from: 'password', url: password! }
     })
 }
@@ -143,6 +162,11 @@ export function postgresConfig(read: ReadContext): z.ZodType<PostgresConfig> {
     .superRefine(({ ca, sslmode }, context) => {
       if (ca === undefined || (sslmode !== 'disable' && sslmode !== 'require')) return
       context.addIssue({ code: 'custom', path: ['ca'], message: `does nothing with sslmode ${sslmode}` })
+    })
+    .superRefine(({ lease, inference }, context) => {
+      if (lease.from !== 'postgres-role' || lease.profile === undefined || inference === 'none') return
+      const message = 'the wall of a profile needs inference: none; use member_of'
+      context.addIssue({ code: 'custom', path: ['inference'], message })
     })
     .transform(({ url: place, ca, sslmode, ...rest }) => {
       return { ...place, ...rest, tls: { mode: sslmode ?? defaultMode(place.host, ca), ca } }

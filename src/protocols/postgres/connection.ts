@@ -44,6 +44,8 @@ const FLUSH_EVERY = 64
 const POISON = encodeParse('sallyport_refused', 'sallyport refused this operation')
 /** The gateway's own statement and portal at the target. */
 const OWN = 'sallyport_own'
+const CLOSE_OWN = Buffer.concat([encodeClose('P', OWN), encodeClose('S', OWN)])
+const OWN_MESSAGES = ['Close', 'Close', 'Parse', 'Bind', 'Execute', 'Close', 'Close'] as const
 
 /** Both sides of one client's session with one target, and what is known of the state between them. */
 export class Connection {
@@ -229,23 +231,17 @@ export class Connection {
   /**
    * A query of the gateway's own, while nothing else is asked: the rows of its answer, none when it fails. In the extended
    * protocol and under names of its own, because a simple Query would take the client's unnamed statement away. The names
-   * are freed before, as an error skips all that stands behind it.
+   * are freed before, as an error skips all that stands behind it, and behind, so that no catalog shows them.
    */
   ask(permit: Permit, text: string, { types, formats, parameters }: Bound = {}): Promise<readonly Frame[]> {
     const { promise, resolve } = Promise.withResolvers<readonly Frame[]>()
     const rows: Frame[] = []
     const frame = (answer: Frame): void => void (answer.type === BACKEND.DataRow && rows.push(answer))
-    for (const sent of ['Close', 'Close', 'Parse', 'Bind', 'Execute'] as const) this.answers.expect({ sent, frame })
+    for (const sent of OWN_MESSAGES) this.answers.expect({ sent, frame })
     this.answers.expect({ sent: 'Sync', done: () => resolve(rows) })
     this.settle()
-    const messages = [
-      encodeClose('P', OWN),
-      encodeClose('S', OWN),
-      encodeParse(OWN, text, types),
-      encodeBind({ portal: OWN, statement: OWN, formats, parameters }),
-      encodeExecute(OWN),
-      encodeSync(),
-    ]
+    const bind = encodeBind({ portal: OWN, statement: OWN, formats, parameters })
+    const messages = [CLOSE_OWN, encodeParse(OWN, text, types), bind, encodeExecute(OWN), CLOSE_OWN, encodeSync()]
     this.write(permit, Buffer.concat(messages))
     return promise
   }

@@ -11,7 +11,7 @@ import { creationObjection } from './creations.ts'
 import { digestOf } from './meaning.ts'
 import type { Proposal } from './names.ts'
 import type { PostgresTarget } from './postgres-target.ts'
-import { privileged, senseOf, type Found, type Sense } from './sense.ts'
+import { unknownName, senseOf, type Found, type Sense } from './sense.ts'
 
 /** A text read, with the session's own names resolved. */
 export type Understood = Sense & {
@@ -137,7 +137,7 @@ async function resolve(connection: Connection, text: string, statements: readonl
   for (const [place, { uses }] of statements.entries()) {
     const name = uses && (await use(connection, uses, text, place))
     if (name === undefined) continue
-    if (name === 'unknown' && connection.target.open) unknown.push(privileged(connection.target.resource, 'names'))
+    if (name === 'unknown' && connection.target.open) unknown.push(unknownName(connection.target.resource))
     else if (name === 'unknown') objection ??= noSuchName(uses!)
     else if ('confirm' in name) proposals.push({ statement: place, proposal: name })
     else if (!name.statement?.touches.length) objection ??= tooDeep

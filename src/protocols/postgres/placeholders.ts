@@ -7,11 +7,13 @@ import type { Format } from './messages-client.ts'
 export type Placeholder = { readonly text: Buffer; readonly binary: Buffer }
 
 const STARS = '***'
+const MONEY = 790
+const BYTEA = 17
 
 /** OID -> text and binary (hex). */
 const SCALARS: readonly (readonly [oid: number, text: string, hex: string])[] = [
   [16, 'f', '00'], // bool
-  [17, '\\x', ''], // bytea
+  [BYTEA, '\\x', ''], // bytea
   [18, '*', '2a'], // "char"
   [20, '0', '0000000000000000'], // int8
   [21, '0', '0000'], // int2
@@ -22,7 +24,7 @@ const SCALARS: readonly (readonly [oid: number, text: string, hex: string])[] = 
   [700, '0', '00000000'], // float4
   [701, '0', '0000000000000000'], // float8
   [774, '00:00:00:00:00:00:00:00', '0000000000000000'], // macaddr8
-  [790, '$0.00', '0000000000000000'], // money
+  [MONEY, '$0.00', '0000000000000000'], // money
   [829, '00:00:00:00:00:00', '000000000000'], // macaddr
   [869, '0.0.0.0', '0220000400000000'], // inet
   [1082, '1970-01-01', 'ffffd533'], // date: days from 2000-01-01
@@ -90,6 +92,13 @@ export function placeholder(typeOid: number, format: Format): Buffer | null {
   const found = PLACEHOLDERS.get(typeOid)
   if (!found) return null
   return format === 1 ? found.binary : found.text
+}
+
+/** The same as text that a target reads as a value of the type, whatever its settings; has no quote and no backslash. */
+export function placeholderText(typeOid: number): string | undefined {
+  if (typeOid === MONEY) return '0'
+  if (typeOid === BYTEA) return ''
+  return placeholder(typeOid, 0)?.toString('utf8')
 }
 
 /** The types that have a stand-in. */

@@ -1,9 +1,11 @@
 import type { RoleCredential } from '../../credentials/postgres-role.ts'
+import type { RoleRequest } from '../../credentials/profile-rights.ts'
 import type { Target } from '../../gateway/protocol.ts'
 import { soon, type Soon } from '../../gateway/source.ts'
 import type { Reading, ReadRequest, SqlReader } from '../../sql/reader.ts'
-import type { LeaseSource } from '../../grants/lease.ts'
+import type { Lease, LeaseRequest, LeaseSource } from '../../grants/lease.ts'
 import type { PostgresConfig } from './config.ts'
+import { profileRequests } from './profile-request.ts'
 import { TargetCatalog } from './target-catalog.ts'
 import type { CatalogSource } from './catalog.ts'
 import type { Sense } from './sense.ts'
@@ -29,7 +31,7 @@ export type PostgresTarget = Target<RoleCredential> & {
 export type PostgresParts = {
   readonly name: string
   readonly config: PostgresConfig
-  readonly leases: LeaseSource<RoleCredential>
+  readonly leases: LeaseSource<RoleCredential, RoleRequest>
   readonly catalog: CatalogSource
   readonly reader: SqlReader
 }
@@ -41,7 +43,7 @@ export function postgresTarget({ name, config, leases, catalog: source, reader }
   return {
     name,
     resource: { type: 'Target', id: name },
-    leases: { ...leases, take: async (request) => (await catalog.get()) && leases.take(request) },
+    leases: { ...leases, take: takerOf(config, leases, catalog) },
     classes: Object.keys(config.sensitive),
     detect: config.detect,
     host: config.host,
@@ -66,4 +68,24 @@ export function postgresTarget({ name, config, leases, catalog: source, reader }
 /** Nothing of it is hidden from anybody, and its sessions run as a role that the operator made, with rights as he gave them. */
 export function isOpen({ lease, sensitive, detect }: PostgresConfig): boolean {
   return lease.from === 'password' && Object.keys(sensitive).length === 0 && detect.length === 0
+}
+
+/** A lease with a profile is of the catalog as it is now: what it stumbled over is no longer in the next one. */
+function takerOf(
+  { lease }: PostgresConfig,
+  leases: PostgresParts['leases'],
+  catalog: TargetCatalog,
+): (request: LeaseRequest) => Promise<Lease<RoleCredential>> {
+  const profile = lease.from === 'postgres-role' ? lease.profile : undefined
+  if (profile === undefined) return async (request) => (await catalog.get()) && leases.take(request)
+  const requestOf = profileRequests(profile)
+  return async (request) => {
+    const now = await catalog.get()
+    try {
+      return await leases.take({ ...request, profile: requestOf(now, request.hidden) })
+    } catch (error) {
+      catalog.expire()
+      throw error
+    }
+  }
 }

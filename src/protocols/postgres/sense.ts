@@ -73,8 +73,8 @@ function mayChangeSettings({ action, facts }: Touch): boolean {
   return !LEAVE_SETTINGS.includes(action) && facts.args['/kind'] !== 'begin'
 }
 
-/** At an open target it is for policy to say whether what the gateway has not read may run. */
-export function privileged(resource: Touch['resource'], kind: 'names' | 'code'): Touch {
-  const own = { has_where: false, functions: [], predicates: [] }
-  return { action: 'sql.privileged', resource, facts: { unbounded: true, args: { '/kind': kind }, own } }
+/** At an open target it is for policy to say whether a cursor or prepared statement may run that the gateway does not know. */
+export function unknownName(resource: Touch['resource']): Touch {
+  const own = { has_where: false, functions: [], volatile_functions: [], predicates: [] }
+  return { action: 'sql.privileged', resource, facts: { unbounded: true, args: { '/kind': 'names' }, own } }
 }

@@ -1,10 +1,25 @@
+import { resolve } from 'node:path'
+import { openArm, type Arm } from './arm.ts'
 import type { Results, Suite } from './suite.ts'
 
 /** Of a difference the reader sees this much. */
 const SHOWN = 1_200
 
+/** Runs a suite both ways and prints what differs; true when each of these tests has its reason. */
+export async function compareSuite(suite: Suite, checkout: string): Promise<boolean> {
+  const direct = await run(suite, checkout, 'directly')
+  const through = await run(suite, checkout, 'through the gateway')
+  return report(suite, direct, through) === 0
+}
+
+async function run(suite: Suite, checkout: string, name: Arm['name']): Promise<Results> {
+  await using arm = await openArm(name, suite)
+  console.log(`${suite.name} ${name} …`)
+  return await suite.run(resolve(checkout), arm)
+}
+
 /** Prints the passes of both arms and every test that differs; how many of these have no reason. */
-export function report({ reasons }: Suite, direct: Results, through: Results): number {
+function report({ reasons }: Suite, direct: Results, through: Results): number {
   const tests = [...new Set([...direct.keys(), ...through.keys()])]
   const lost = tests.filter((test) => passes(direct, test) && !passes(through, test))
   const gained = tests.filter((test) => !passes(direct, test) && passes(through, test))

@@ -45,6 +45,9 @@ async function resultOf(body: Body): Promise<readonly unknown[]> {
   return Promise.all((await body()) as readonly unknown[])
 }
 
+/** A client that a failed test has left behind goes on connecting, and nobody waits for what comes of it. */
+process.on('unhandledRejection', () => undefined)
+
 export const t = createRunner()
 export const ot = t
 
