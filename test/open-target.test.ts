@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
+import { once, type EventEmitter } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import type { Client } from 'pg'
+import type { Client, DatabaseError } from 'pg'
 import { makeFolders } from '../compat/regress/folders.ts'
 import { runScript, type Door } from '../compat/regress/script.ts'
 import { runPsql, WITHOUT_PSQL } from './clients/psql.ts'
@@ -165,6 +166,18 @@ describe('a target that hides nothing, with a login of the operator’s own', ()
       await assert.rejects(client.query('SELECT 1'))
     })
   }
+
+  it('says once that the target has ended a session, in the words of the target', async () => {
+    const client = await scene.connect(await trusted())
+    const errors: unknown[] = []
+    client.on('error', () => undefined)
+    const { connection } = client as unknown as { readonly connection: EventEmitter }
+    connection.on('errorMessage', ({ code, severity }: DatabaseError) => errors.push([severity, code]))
+    const ended = once(connection, 'end')
+    await assert.rejects(client.query('SELECT pg_terminate_backend(pg_backend_pid())'), { code: '57P01' })
+    await ended
+    assert.deepEqual(errors, [['FATAL', '57P01']])
+  })
 
   it('records a call outside SQL with its values', { skip: WITHOUT_PSQL }, async () => {
     const options = { port: scene.gateway.postgres.port, password: await trusted() }
