@@ -183,7 +183,8 @@ describe('a target that hides nothing, with a login of the operator’s own', ()
     const client = await scene.connect()
     await client.query('SELECT 1 FROM orders')
     const readings = (): number =>
-      scene.postgres.logLines().filter((line) => line.includes('WITH relation AS') || line.includes('of the system')).length
+      scene.postgres.logLines().filter((line) => line.includes('WITH relation AS') || line.includes('of the system'))
+        .length
     const before = readings()
     for (const from of ['pg_class', 'pg_catalog.pg_attribute', 'information_schema.tables'])
       await client.query(`SELECT count(*) AS "of the system" FROM ${from}`)
