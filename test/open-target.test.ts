@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
+import { once, type EventEmitter } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import type { Client } from 'pg'
+import type { Client, DatabaseError } from 'pg'
 import { makeFolders } from '../compat/regress/folders.ts'
 import { runScript, type Door } from '../compat/regress/script.ts'
 import { runPsql, WITHOUT_PSQL } from './clients/psql.ts'
@@ -110,7 +111,7 @@ LISTEN bell; NOTIFY bell, 'rung';
 describe('a target that hides nothing, with a login of the operator’s own', () => {
   let scene: Scene
   before(async () => {
-    const settings = ['max_prepared_transactions=2']
+    const settings = ['max_prepared_transactions=2', 'log_statement=all']
     scene = await startScene({ policies: EVERYTHING + WITHOUT_WALLS, target: OPEN, settings })
     await scene.postgres.query('ALTER ROLE sallyport SUPERUSER')
     await scene.postgres.query('CREATE DATABASE direct TEMPLATE orders')
@@ -165,6 +166,31 @@ describe('a target that hides nothing, with a login of the operator’s own', ()
       await assert.rejects(client.query('SELECT 1'))
     })
   }
+
+  it('says once that the target has ended a session, in the words of the target', async () => {
+    const client = await scene.connect(await trusted())
+    const errors: unknown[] = []
+    client.on('error', () => undefined)
+    const { connection } = client as unknown as { readonly connection: EventEmitter }
+    connection.on('errorMessage', ({ code, severity }: DatabaseError) => errors.push([severity, code]))
+    const ended = once(connection, 'end')
+    await assert.rejects(client.query('SELECT pg_terminate_backend(pg_backend_pid())'), { code: '57P01' })
+    await ended
+    assert.deepEqual(errors, [['FATAL', '57P01']])
+  })
+
+  it('does not read the catalog again for relations of the system', async () => {
+    const client = await scene.connect()
+    await client.query('SELECT 1 FROM orders')
+    const readings = (): number =>
+      scene.postgres.logLines().filter((line) => line.includes('WITH relation AS') || line.includes('of the system'))
+        .length
+    const before = readings()
+    for (const from of ['pg_class', 'pg_catalog.pg_attribute', 'information_schema.tables'])
+      await client.query(`SELECT count(*) AS "of the system" FROM ${from}`)
+    await client.end()
+    assert.equal(readings() - before, 3)
+  })
 
   it('records a call outside SQL with its values', { skip: WITHOUT_PSQL }, async () => {
     const options = { port: scene.gateway.postgres.port, password: await trusted() }

@@ -44,6 +44,7 @@ async function testFiles(folder: string): Promise<readonly string[]> {
 /** What its CI sets. */
 function environment({ port, password }: Arm): Readonly<Record<string, string>> {
   return {
+    NODE_NO_WARNINGS: '1',
     PGHOST: '127.0.0.1',
     PGPORT: String(port),
     PGUSER: 'postgres',

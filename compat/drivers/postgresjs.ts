@@ -9,6 +9,7 @@ const USER = 'postgres_js_test'
 const TOKEN = 'a gateway takes a token, not the password of a role'
 const NAMED = 'sessions have a name of the gateway, which tells whose they are'
 const REPLICATION = 'replication is refused'
+const SOON = 'gives a connection 50 ms to open, which fails directly too when the machine is busy'
 const SUITE_MS = 480_000
 /** Of a suite that broke off the reader sees this much. */
 const LAST = 1_000
@@ -41,6 +42,10 @@ export const postgresjs: Suite = {
     'throws correct error when authentication fails': 'a bad token is 28000, not 28P01',
     'responds with server parameters (application_name)': NAMED,
     'has server parameters': NAMED,
+    'connect_timeout throws proper error': TOKEN,
+    'listen and notify with weird name': SOON,
+    'listen reconnects': SOON,
+    'listen result reports correct connection state after reconnection': SOON,
     subscribe: REPLICATION,
     'subscribe with transform': REPLICATION,
     'subscribe reconnects and calls onsubscribe': REPLICATION,

@@ -72,6 +72,8 @@ export class Connection {
   readonly copyIn = new CopyIn(() => this.session.stop(refuse('cancelled', 'The client went away.')))
   /** The target's own key for cancelling; no client ever sees it. */
   readonly backendKey: BackendKey
+  /** The client has the target's word that the session ends. */
+  toldEnd = false
   /** The session's role cannot read what is hidden from its identity. */
   readonly wall: boolean
   readonly #client: Socket
@@ -100,6 +102,7 @@ export class Connection {
       classesOf: (table, column) => target.catalog.classesOf(table, column) ?? this.#uncommitted(table),
       withholdsTexts: session.opening.hidden.length > 0,
       withholdsPayloads: session.opening.hidden.length > 0,
+      ending: () => (this.toldEnd = true),
     }
   }
 

@@ -29,6 +29,8 @@ export type Egress = {
   readonly withholdsTexts: boolean
   /** True when anything is hidden: a notification comes from another session, whatever this one is doing. */
   readonly withholdsPayloads: boolean
+  /** The target's own last word goes to the client: it needs no other. */
+  readonly ending?: () => void
 }
 
 /** Messages that carry nothing from the target's data. */
@@ -70,6 +72,9 @@ const SAFE_FIELDS: Readonly<Record<string, RegExp>> = {
 }
 /** Names of objects: schema, table, column, type, constraint. A function can put anything there (RAISE … USING TABLE). */
 const NAME_FIELDS: ReadonlySet<string> = new Set(['s', 't', 'c', 'd', 'n'])
+
+/** Severities behind which the target closes the connection ("Error and Notice Message Fields"). */
+const LAST_WORDS = /^(FATAL|PANIC)$/
 
 /** The columns that the DataRows of an exchange have. */
 export type Columns = {
@@ -129,7 +134,7 @@ export class AnswerPart implements Part {
       case 'CopyDone':
         return this.#endCopy(frame, masker)
       case 'ErrorResponse':
-        return encodeErrorResponse(maskTexts(decodeErrorFields(frame), this.#egress, masker))
+        return this.#error(decodeErrorFields(frame), masker)
       case 'NoticeResponse':
         return encodeNoticeResponse(maskTexts(decodeErrorFields(frame), this.#egress, masker))
       case 'NotificationResponse':
@@ -147,6 +152,11 @@ export class AnswerPart implements Part {
       default:
         return frame.bytes
     }
+  }
+
+  #error(fields: ErrorFields, masker: Masker): Buffer {
+    if (LAST_WORDS.test(fields.get('V') ?? '')) this.#egress.ending?.()
+    return encodeErrorResponse(maskTexts(fields, this.#egress, masker))
   }
 
   #plan(masker: Masker): RowPlan {

@@ -4,6 +4,7 @@ import { newId } from '../../gateway/ids.ts'
 import { refuse } from '../../gateway/refusals.ts'
 import { soon, type Soon } from '../../gateway/source.ts'
 import type { Reading, SessionName, Statement } from '../../sql/reader.ts'
+import { isSystemSchema } from '../../sql/system-relations.ts'
 import type { Connection } from './connection.ts'
 import type { Portal, Prepared } from './portals.ts'
 import { copyObjection } from './copy-out.ts'
@@ -91,10 +92,14 @@ function sendsUnmasked({ session }: Connection, { statements }: Read): boolean {
   return session.opening.hidden.length > 0 && statements.some(({ copy }) => copy?.direction === 'out')
 }
 
-/** A relation that the catalog does not have may have been made since, by somebody else, to show any other. */
+/**
+ * A relation that the catalog does not have may have been made since, by somebody else, to show any other. That of an open
+ * target never has the system's own.
+ */
 function namesUnknown({ target, nameChanges }: Connection, { statements }: Read): boolean {
+  const leftOut = ({ id }: Touch['resource']): boolean => target.open && isSystemSchema(schemaOf(id))
   const unknown = statements.flatMap(({ touches }) =>
-    touches.filter(({ resource: { type, id } }) => type === 'Table' && !target.catalog.knows(id)),
+    touches.filter(({ resource: own }) => own.type === 'Table' && !target.catalog.knows(own.id) && !leftOut(own)),
   )
   if (unknown.length === 0) return false
   const own = [...nameChanges, ...statements.flatMap((statement) => statement.nameChanges)].map(({ name }) => name)
@@ -103,6 +108,7 @@ function namesUnknown({ target, nameChanges }: Connection, { statements }: Read)
 
 /** `orders/public.customers` -> `customers`. */
 const nameOf = (id: string): string => id.slice(id.indexOf('.') + 1)
+const schemaOf = (id: string): string => id.slice(id.indexOf('/') + 1, id.indexOf('.'))
 
 function read({ target, session, meaning, nameChanges, wall }: Connection, text: string): Soon<Reading> {
   const { id, hidden, lease } = session.opening

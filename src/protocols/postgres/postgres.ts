@@ -105,7 +105,7 @@ async function runSession(
   connection.startClient()
   await session.run(new ExchangeReader(connection))
   connection.close()
-  if (session.stopped.aborted) goodbye(client, session.stopped.reason as Refusal)
+  if (session.stopped.aborted && !connection.toldEnd) goodbye(client, session.stopped.reason as Refusal)
 }
 
 /** Both pins come from the first message on: nothing the session does may change how its text is read. */
