@@ -106,6 +106,7 @@ function judge(heard: Buffer): readonly string[] {
   // A client that begins as TLS does is answered in TLS.
   if (heard[0] === TLS_ALERT || heard[0] === TLS_HANDSHAKE) return problems
   let at = 0
+  let begun = false
   while ('SN'.includes(String.fromCharCode(heard[at] ?? 0)) && !isMessage(heard, at)) at++
   if (heard[0] === 0x53 && at > 0) return problems
   while (at < heard.length && isMessage(heard, at)) {
@@ -113,7 +114,9 @@ function judge(heard: Buffer): readonly string[] {
     const message = heard.subarray(at, end)
     const letter = String.fromCharCode(message[0]!)
     const problem = 'RKv'.includes(letter) ? undefined : backendProblem(message)
-    if (problem !== undefined || !HEARD.includes(letter)) problems.push(problem ?? `${letter} at the start`)
+    // Behind the first ReadyForQuery a session may answer what was sent ahead.
+    if (problem !== undefined || !(begun || HEARD.includes(letter))) problems.push(problem ?? `${letter} at the start`)
+    begun ||= letter === 'Z'
     at = end
   }
   return at < heard.length ? [...problems, `no message: ${heard.toString('latin1', at)}`] : problems
