@@ -28,6 +28,8 @@ const SOURCES: readonly Source[] = [
 ]
 
 const TEXTS = ["'alpha'", "'bravo'", "''", "'12'", 'NULL::text', "'x'", '(\'a\' COLLATE "C")']
+/** Hidden values of one of the databases. */
+const KNOWN = ["'alpha'", "'bravo'", "'omega'"]
 const NUMBERS = ['0', '1', '5', '-1', 'NULL::int', '900']
 
 /** `t`, `n`, `b`, `a` stand for an expression of that type, `k` for a constant number. */
@@ -50,7 +52,7 @@ const FORMS: Readonly<Record<Type, readonly string[]>> = {
     't = t', 't < t', 'n >= n', 't IS NULL', 'a IS NULL', 'a IS NOT NULL', 't IS DISTINCT FROM t', 't IN (t, t)', 
     'EXISTS (SELECT t)', '(t, n) = (t, n)', 
     '(t, n) < (t, n)', 'ROW(t, n) IS DISTINCT FROM ROW(t, n)', 'true', 'ROW(t, a) IS NULL', 
-    'nullif(t, t) IS NULL', 'ROW(t) IS NOT NULL', 'b = b',
+    'nullif(t, t) IS NULL', 't IS NULL', 'a IS NULL', 'ROW(t) IS NOT NULL', 'b = b',
   ],
   any: [
     'ARRAY[t, t]', 'ARRAY[ARRAY[t], ARRAY[t, t]]', 'ROW(t, n)', 'to_json(a)', 'to_jsonb(a)', 'json_build_array(a, t)', 'json_build_object(t, a)',
@@ -77,6 +79,13 @@ const RISKY: Readonly<Record<Type, readonly string[]>> = {
     'JSON_OBJECT(t: t)', 'JSON_ARRAY(t, n)', 'JSON_SCALAR(t)', "profile -> 'k'", 'profile ->> t', 'array_append(tags, t)', 'tags[k]', 'xmlelement(name a, t)', 'CASE WHEN b THEN a END',
   ],
 } // prettier-ignore
+
+/** They fail, or say so, where `e` is not NULL, and it is NULL in one of the databases only. */
+const TELLING = [
+  'substr(e, 1, -1)', 'split_part(e, t, 0)', 'lpad(e, 2000000000)', 'e IS NULL', 'count(e) OVER ()', 'json_build_object(e, 1)', 'upper(e)',
+  'array_agg(nullif(ARRAY[e], ARRAY[e])) OVER ()', '(t, 1) = (e, NULL)', 'coalesce(e, e)', "to_char(born, e)", 'ARRAY[e] IS NULL', 'ROW(e) IS NULL',
+  'ARRAY[ARRAY[t], nullif(ARRAY[t], ARRAY[e])]', '(SELECT upper(e || c || plain.p) FROM plain LIMIT 1)', 'max(e) OVER ()', 'lag(e, 0) OVER () IS NULL',
+] // prettier-ignore
 
 const COMPOSITES = [
   '{}',
@@ -114,16 +123,25 @@ const HOLES: Readonly<Record<string, Type>> = { t: 'text', n: 'number', b: 'bool
 
 /** Single letters that stand alone are holes; in quotes they are text. */
 function fill(form: string, place: Place): string {
-  return form.replaceAll(/'[^']*'|"[^"]*"|\b([tnbak])\b(?!')/g, (all, hole: string | undefined) => {
+  return form.replaceAll(/'[^']*'|"[^"]*"|\b([tnbake])\b(?!')/g, (all, hole: string | undefined) => {
     if (hole === undefined || (hole === 'a' && form.includes('name a'))) return all
+    if (hole === 'e') return telling(place)
     if (hole === 'k') return place.random.pick(['0', '1', '2', '-1'])
     return expression(HOLES[hole]!, place)
   })
 }
 
+function telling({ random, sight }: Place): string {
+  const texts = sight.filter(({ type }) => type === 'text')
+  return texts.length === 0 ? 'NULL::text' : `nullif(${random.pick(texts).name}, ${random.pick(KNOWN)})`
+}
+
 function leaf(type: Type, { random, sight }: Place): string {
   const own = sight.filter((column) => column.type === type || (type === 'any' && column.type !== 'boolean'))
-  if (own.length > 0 && !random.once(3)) return random.pick(own).name
+  const column = own.length > 0 && !random.once(3) ? random.pick(own) : undefined
+  if (column?.type === 'text' && random.once(5)) return `nullif(${column.name}, ${random.pick(KNOWN)})`
+  if (column?.type === 'number' && random.once(5)) return `nullif(${column.name}, 5)`
+  if (column !== undefined) return column.name
   if (type === 'boolean') return random.pick(['true', 'false', 'NULL::boolean'])
   return random.pick(type === 'number' ? NUMBERS : TEXTS)
 }
@@ -205,15 +223,19 @@ function output(place: Place, grouped: boolean, i: number): string {
   if (grouped) return fill(random.pick(AGGREGATES), { ...place, depth: 2 }) + alias
   if (random.once(8)) return fill(random.pick(WINDOWS), { ...place, depth: 1 }) + alias
   if (random.once(10)) return random.pick(COMPOSITES).replaceAll('{}', random.pick(['p', 'p.*'])) + alias
+  if (random.once(8)) return fill(random.pick(TELLING), { ...place, depth: 1 }) + alias
   if (random.once(12)) return random.pick(['*', 'p.*', '(p).*'])
   return expression(random.pick(['text', 'text', 'number', 'boolean', 'any']), place) + alias
 }
 
 /** One or two words of a query around another. */
 const AROUND: readonly ((inner: string, random: Random) => string)[] = [
-  (inner) => inner,
-  (inner) => inner,
-  (inner) => inner,
+  ...Array.from(
+    { length: 12 },
+    () =>
+      (inner: string): string =>
+        inner,
+  ),
   (inner) => `WITH w AS (${inner}) SELECT * FROM w`,
   (inner) => `WITH w(a) AS MATERIALIZED (${inner}) SELECT a FROM w ORDER BY 1`,
   (inner) => `WITH w(a) AS (${inner}) SELECT a IS NULL, count(*) OVER () FROM w`,
