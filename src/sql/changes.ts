@@ -13,7 +13,7 @@ import {
 } from './findings.ts'
 import { readFrom, type From } from './from.ts'
 import { findRelations } from './relations.ts'
-import { columnsOf, hidesSome, openScope, type FromItem, type Scope } from './scope.ts'
+import { columnsOf, hidesSome, openScope, secrecyOf, type FromItem, type Scope } from './scope.ts'
 import { readReturning } from './select.ts'
 import { as, type Body, type Node } from './tree.ts'
 import { standInsOf } from './stand-ins.ts'
@@ -108,10 +108,18 @@ function readConflict(clause: Body<'OnConflictClause'>, change: Change, unbounde
 /** The columns on the left are written to, which is no use of their values unless they must differ from all others. */
 function readAssignments(targets: readonly Node[] | undefined, change: Change): void {
   readValues(targets, change.at)
+  for (const node of targets ?? []) objectToPart(as('ResTarget', node), change)
   objectToTelltale(
     change,
     (targets ?? []).flatMap((node) => as('ResTarget', node)?.name ?? []),
   )
+}
+
+/** To write a part of a value, an element or a field, may fail by the rest of it. */
+function objectToPart(assigned: Body<'ResTarget'> | undefined, { at, target }: Change): void {
+  const name = assigned?.name ?? ''
+  if (assigned?.indirection !== undefined && secrecyOf(target, name) !== undefined)
+    useHidden(at, labelOf(target, name, false), 'function')
 }
 
 function readValues(targets: readonly Node[] | undefined, at: At): void {

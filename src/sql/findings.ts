@@ -150,7 +150,7 @@ const ANY_COLUMN = '*.*'
 
 /** From here on, no relation is known to have the columns that the catalog says: heirs have those of what they inherit. */
 export function noteColumnChange(at: At): void {
-  noteChange(at, ANY_COLUMN, 'made')
+  if (at.hidden.columns.size > 0) noteChange(at, ANY_COLUMN, 'moved')
 }
 
 /** What a name means after a rename is not known; a new view is known, but not to the rules about its tables. */

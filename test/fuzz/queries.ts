@@ -257,6 +257,8 @@ const AROUND: readonly ((inner: string, random: Random) => string)[] = [
 
 const RETURNS = ['*', 'p', 'old.*', 'new', 'old', 'to_json(p)']
 
+const PARTS = ['tags', 'tags[1]', 'tags[2][2]', "profile['k']", "profile['k']['z']", 'home.city', 'home', 'pin']
+
 /** A write that is rolled back. */
 function write(random: Random): string {
   const sight = [
@@ -274,6 +276,7 @@ function write(random: Random): string {
   const own = { random, sight: columns('p.name p.notes p.secret', 'text'), depth: 1 }
   const text = random.pick([
     () => `UPDATE people p SET notes = ${expression('text', own)} WHERE p.id < 3 RETURNING ${returned}`,
+    () => `UPDATE people p SET ${random.pick(PARTS)} = NULL WHERE p.id < 3 RETURNING ${returned}`,
     () =>
       `UPDATE people p SET secret = ${expression('text', { ...own, sight: columns('name', 'text') })} FROM plain JOIN visits USING (id) WHERE p.id = plain.id RETURNING ${returned}`,
     () =>
