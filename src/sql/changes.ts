@@ -13,10 +13,12 @@ import {
 } from './findings.ts'
 import { readFrom, type From } from './from.ts'
 import { findRelations } from './relations.ts'
-import { hidesSome, openScope, type FromItem } from './scope.ts'
+import { columnsOf, hidesSome, openScope, secrecyOf, type FromItem, type Scope } from './scope.ts'
 import { readReturning } from './select.ts'
 import { as, type Body, type Node } from './tree.ts'
 import { standInsOf } from './stand-ins.ts'
+
+const NOTHING = { items: [], star: [] }
 
 /** A change being read: the table it changes, and everything its expressions see. */
 type Change = {
@@ -26,15 +28,25 @@ type Change = {
   /** Hidden columns that a unique index compares: whether a value is taken says whether somebody has it. */
   readonly telltale: ReadonlySet<string>
   readonly at: At
+  /** What `*` stands for in RETURNING. */
+  readonly star: Scope['star']
 }
 
-function openChange(relation: Body<'RangeVar'> | undefined, at: At, from: readonly FromItem[] = []): Change {
+/** `sourceFirst`: what `*` gives of the other items stands before the columns of the table ("MERGE", Outputs). */
+function openChange(
+  relation: Body<'RangeVar'> | undefined,
+  at: At,
+  from: Pick<From, 'items' | 'star'> = NOTHING,
+  sourceFirst = false,
+): Change {
   const range = relation ?? {}
   const found = findRelations(at.names, range)
   const target = { ...relationItem(at, range, found, []), ...(at.rewrites && standInsOf(at, found)) }
-  const items = [target, ...from]
+  const items = [target, ...from.items]
+  const stars = sourceFirst ? [from.star, columnsOf([target])] : [columnsOf([target]), from.star]
+  const star = stars.every((each) => each !== undefined) ? stars.flat() : undefined
   const telltale = new Set(found.flatMap(({ relation }) => (relation === undefined ? [] : telltales(relation, at))))
-  return { range, target, items, telltale, at: { ...at, scope: openScope(items, at.scope) } }
+  return { range, target, items, telltale, star, at: { ...at, scope: openScope(items, at.scope) } }
 }
 
 function telltales(relation: CatalogRelation, at: At): readonly string[] {
@@ -96,10 +108,18 @@ function readConflict(clause: Body<'OnConflictClause'>, change: Change, unbounde
 /** The columns on the left are written to, which is no use of their values unless they must differ from all others. */
 function readAssignments(targets: readonly Node[] | undefined, change: Change): void {
   readValues(targets, change.at)
+  for (const node of targets ?? []) objectToPart(as('ResTarget', node), change)
   objectToTelltale(
     change,
     (targets ?? []).flatMap((node) => as('ResTarget', node)?.name ?? []),
   )
+}
+
+/** To write a part of a value, an element or a field, may fail by the rest of it. */
+function objectToPart(assigned: Body<'ResTarget'> | undefined, { at, target }: Change): void {
+  const name = assigned?.name ?? ''
+  if (assigned?.indirection !== undefined && secrecyOf(target, name) !== undefined)
+    useHidden(at, labelOf(target, name, false), 'function')
 }
 
 function readValues(targets: readonly Node[] | undefined, at: At): void {
@@ -132,7 +152,7 @@ function readFiltered(
   at: At,
 ): Filtered {
   const from = readOthers(list ?? [], relation, where !== undefined, at)
-  const change = openChange(relation, at, from.items)
+  const change = openChange(relation, at, from)
   walk([where], change.at)
   const conditions = [...conjuncts(where), ...from.conditions.flatMap(conjuncts)]
   return { change, few: fewItems(change.at, change.items, conditions).has(change.target) }
@@ -146,15 +166,14 @@ function readOthers(list: readonly Node[], relation: Body<'RangeVar'> | undefine
 export function readMerge(body: Body<'MergeStmt'>, at: At): Shape {
   const list = body.sourceRelation === undefined ? [] : [body.sourceRelation]
   const from = readOthers(list, body.relation, true, at)
-  const change = openChange(body.relation, at, from.items)
+  const change = openChange(body.relation, at, from, true)
   walk([body.joinCondition], change.at)
   touchRelation(at, 'sql.select', change.range, { hasWhere: true })
   for (const node of body.mergeWhenClauses ?? []) {
     const branch = as('MergeWhenClause', node)
     if (branch !== undefined) readBranch(branch, body.joinCondition, change, from)
   }
-  // Here `*` gives the source first ("MERGE", Outputs).
-  return returning(body.returningClause, { ...change, items: [...from.items, change.target] }, false)
+  return returning(body.returningClause, change, false)
 }
 
 function readBranch(branch: Body<'MergeWhenClause'>, join: Node | undefined, change: Change, from: From): void {
@@ -184,5 +203,5 @@ function returning(clause: Body<'ReturningClause'> | undefined, change: Change, 
   if (clause === undefined) return { columns: [], hides: [], few: () => few, correlated: false }
   touchRelation(change.at, 'sql.select', change.range, { hasWhere: true })
   const at = { ...change.at, scope: change.at.scope?.parent }
-  return { ...readReturning(clause, change.items, change.target, at), few: () => few, correlated: false }
+  return { ...readReturning(clause, change, at), few: () => few, correlated: false }
 }

@@ -1,6 +1,17 @@
 import { walk, walkCopied } from './expressions.ts'
 import { readDrop, touchDependants, touchHeirs } from './cascades.ts'
-import { denied, noteChange, object, objectToCopy, objectToReplanning, touch, wall, type At } from './findings.ts'
+import {
+  denied,
+  noteChange,
+  noteColumnChange,
+  object,
+  objectToCopy,
+  objectToReplanning,
+  touch,
+  wall,
+  type At,
+} from './findings.ts'
+import { TEXT_TYPES } from './flow.ts'
 import { kindOf, schemaOf, texts, touchDefined, touchObject, touchReferences } from './objects.ts'
 import type { Rule } from './outcome.ts'
 import { createInto, schemaOfNew } from './queries.ts'
@@ -16,8 +27,15 @@ function make<K extends NodeName>(kind: string, nameOf: (body: Body<K>) => Names
   return (body, at) => {
     const name = parts(nameOf(body))
     touch(at, action, schemaOf(at, name), { args: { '/kind': kind, '/name': name.at(-1) ?? '' } })
+    if (/^(domain|enum|range)$/.test(kind)) objectToTextType(at, name.at(-1) ?? '')
     readParts(body, undefined, at)
   }
+}
+
+/** Casts to text let hidden values through: a type of such a name would refuse some of them. */
+function objectToTextType(at: At, name: string): void {
+  if (TEXT_TYPES.has(name) && at.hidden.columns.size > 0)
+    object(at, denied(`A type may not be called ${name}, as one of the system is.`, 'give it another name'))
 }
 
 /** Something that belongs to the whole target: roles, databases, extensions. */
@@ -85,6 +103,7 @@ function alterTable(body: Body<'AlterTableStmt'>, at: At): void {
     if (/^AT_Drop(Column|Constraint)$/.test(subtype)) actions.add('sql.drop')
     if (/^AT_(ChangeOwner|(Enable|Disable|Force|NoForce)RowSecurity)$/.test(subtype)) actions.add('sql.grant')
     if (command?.behavior === 'DROP_CASCADE') touchDependants(at, findRelations(at.names, body.relation ?? {}))
+    if (/^AT_(Add|Drop)Column/.test(subtype)) noteColumnChange(at)
     noteParent(command, body.relation, at)
   }
   for (const action of actions) {

@@ -1,8 +1,8 @@
-import { flowIn, hidesAny, newFlow, type Hides, type Secrecy, type Use } from './flow.ts'
+import { flowIn, hidesAny, isFragile, newFlow, stronger, type Hides, type Secrecy, type Use } from './flow.ts'
 import { walkFlow } from './flow-nodes.ts'
 import { callAsAttribute, callFunction, checkSetConfig, isHarmless, useOperator } from './functions.ts'
 import { objectToCopied, touchRelation, useHidden, type At, type Shape } from './findings.ts'
-import { look, starItems, type FromItem } from './scope.ts'
+import { look, rowSecrecy, starItems, type FromItem } from './scope.ts'
 import { noteQualified, readStandIn } from './stand-ins.ts'
 import { as, isTree, parts, textOf, type Body, type Node, type NodeName, type Tree } from './tree.ts'
 
@@ -154,9 +154,17 @@ function walkSubLink(body: Body<'SubLink'>, at: At): void {
   const query = body.subselect ?? ({} as Node)
   const shape = at.query(query, at)
   if (body.subLinkType === 'EXISTS_SUBLINK') return
-  if (body.subLinkType === 'EXPR_SUBLINK' || body.subLinkType === 'ARRAY_SUBLINK') return useShape(shape, at)
+  if (body.subLinkType === 'EXPR_SUBLINK') return useShape(shape, at)
+  if (body.subLinkType === 'ARRAY_SUBLINK') return useInArray(shape, at)
   walkUse(body.testexpr, at, 'join')
   useShape(shape, { ...at, flow: undefined, under: at.flow ?? at.under, use: 'join' })
+}
+
+/** Arrays in an array have to be of one size. */
+function useInArray(shape: Shape, at: At): void {
+  if (hidesAny(shape.hides) && isFragile(strongestOf(shape.hides))) useShape(shape, { ...at, flow: undefined })
+  useShape(shape, at)
+  if (at.flow !== undefined && hidesAny(shape.hides)) flowIn(at.flow, 'fragile', undefined)
 }
 
 function useShape({ hides }: Shape, at: At): void {
@@ -164,7 +172,8 @@ function useShape({ hides }: Shape, at: At): void {
 }
 
 function strongestOf(hides: Hides): Secrecy {
-  return hides === 'all' || hides.includes('derived') ? 'derived' : 'value'
+  if (hides === 'all') return 'opaque'
+  return hides.reduce(stronger, null) ?? 'value'
 }
 
 /**
@@ -190,8 +199,8 @@ export function useColumn(body: Body<'ColumnRef'>, at: At, output?: string): voi
 function useStar(at: At, qualifier: string | undefined): void {
   for (const item of starItems(at.scope, qualifier)) {
     if (item.hidden.size > 0) readStandIn(at, item, undefined)
-    for (const column of item.hidden.keys()) takeHidden(at, labelOf(item, column, false), 'derived')
-    if (item.veiled === true) takeHidden(at, labelOf(item, '*', true), 'derived')
+    for (const column of item.hidden.keys()) takeHidden(at, labelOf(item, column, false), rowSecrecy(item))
+    if (item.veiled === true) takeHidden(at, labelOf(item, '*', true), 'opaque')
   }
 }
 

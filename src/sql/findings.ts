@@ -2,7 +2,7 @@ import type { RangeVar } from 'libpg-query'
 import type { Facts, Refusal, Resource, Touch } from '../gateway/domain.ts'
 import { refuse } from '../gateway/refusals.ts'
 import type { Hidden } from './catalog-index.ts'
-import { flowIn, hidesAny, stronger, type Flow, type Hides, type Secrecy, type Use } from './flow.ts'
+import { flowIn, hidesAny, secrecyOfType, stronger, type Flow, type Hides, type Secrecy, type Use } from './flow.ts'
 import type { CatalogRelation } from './catalog.ts'
 import type { Inference, NameChange } from './reader.ts'
 import type { Rewrite } from './rewrites.ts'
@@ -145,6 +145,14 @@ export function noteChange(at: At, name: string | undefined, now: NameChange['no
   at.findings.nameChanges.push({ name: name ?? '', now })
 }
 
+/** Stands for the columns of any relation among changed names. */
+const ANY_COLUMN = '*.*'
+
+/** From here on, no relation is known to have the columns that the catalog says: heirs have those of what they inherit. */
+export function noteColumnChange(at: At): void {
+  if (at.hidden.columns.size > 0) noteChange(at, ANY_COLUMN, 'moved')
+}
+
 /** What a name means after a rename is not known; a new view is known, but not to the rules about its tables. */
 function objectToChanged(at: At, action: string, name: string): void {
   const now = at.names.changed.get(name)
@@ -187,8 +195,8 @@ function guard(at: At, found: Found): void {
 
 /** The item that a relation in a FROM list is to expressions; columns are renamed by the alias. */
 export function relationItem(at: At, range: RangeVar, found: readonly Found[], renamed: readonly string[]): FromItem {
-  const known = found.every((each) => each.relation !== undefined)
-  const columns = found.flatMap((each) => each.relation?.columns.map((column, i) => renamed[i] ?? column.name) ?? [])
+  const columns = columnsIn(at, found)
+  const types = typesIn(found, renamed)
   const hidden = found.flatMap((each) => {
     const names = each.relation === undefined ? undefined : at.hidden.columns.get(each.relation.oid)
     return (
@@ -198,12 +206,21 @@ export function relationItem(at: At, range: RangeVar, found: readonly Found[], r
   return {
     name: range.alias?.aliasname ?? range.relname ?? '',
     label: range.relname ?? '',
-    columns: known ? columns : undefined,
-    types: typesIn(found, renamed),
-    hidden: new Map(hidden.map((name) => [name, 'value' as const])),
+    columns: columns && rename(columns, renamed),
+    types,
+    hidden: new Map(hidden.map((name) => [name, secrecyOfType(types.get(name))])),
     direct: true,
     few: () => false,
   }
+}
+
+/** The columns that it surely has: undefined when it may be one of several relations, or columns were changed since. */
+function columnsIn(at: At, [first, ...others]: readonly Found[]): readonly string[] | undefined {
+  if (first?.relation === undefined || at.names.changed.has(ANY_COLUMN)) return undefined
+  const columns = first.relation.columns.map(({ name }) => name)
+  const same = (other: Found): boolean =>
+    JSON.stringify(other.relation?.columns.map(({ name }) => name)) === JSON.stringify(columns)
+  return others.every(same) ? columns : undefined
 }
 
 /** The types of columns by their visible names; `mixed` for one that is not the same in every relation it may be of. */
@@ -219,6 +236,11 @@ function typesIn(found: readonly Found[], renamed: readonly string[]): ReadonlyM
 }
 
 /** Columns under the names that an alias gives to the first of them. */
+export function rename<T extends string | undefined>(
+  columns: readonly T[],
+  renamed: readonly string[],
+): readonly (T | string)[]
+export function rename(columns: Columns, renamed: readonly string[]): Columns
 export function rename(columns: Columns, renamed: readonly string[]): Columns {
   return columns?.map((column, i) => renamed[i] ?? column)
 }

@@ -1,5 +1,17 @@
 import { useHidden, type At } from './findings.ts'
-import { CARRIERS, flowIn, newFlow, passageThrough, TEXT_TYPES, TOTAL_OPERATORS, type Flow, type Use } from './flow.ts'
+import {
+  CARRIERS,
+  flowIn,
+  isFragile,
+  newFlow,
+  passageThrough,
+  stronger,
+  tellsByNull,
+  TEXT_TYPES,
+  TOTAL_COMPARISONS,
+  type Flow,
+  type Use,
+} from './flow.ts'
 import { isHarmless, isOwnOperator } from './functions.ts'
 import { as, parts, type Body, type Node, type NodeName } from './tree.ts'
 
@@ -20,46 +32,57 @@ const PASSES: { readonly [K in NodeName]?: Pass<K> } = {
   FuncCall: (body, at, walks) => {
     const name = parts(body.funcname).at(-1) ?? ''
     const others = [body.agg_order, body.agg_filter, body.over]
-    const plain = body.agg_distinct !== true && body.agg_within_group !== true && body.func_variadic !== true
-    const passage = plain && isHarmless(at, parts(body.funcname)) ? passageThrough(name) : undefined
+    const named = body.args?.some((arg) => as('NamedArgExpr', arg) !== undefined) === true
+    const plain = !named && body.agg_distinct !== true && body.agg_within_group !== true && body.func_variadic !== true
+    const builtin = plain && isHarmless(at, parts(body.funcname))
+    const passage = builtin ? passageThrough(name) : undefined
     walks.walkUse(others, at, 'order')
-    if (plain && name === 'count' && isHarmless(at, parts(body.funcname))) return nullsOnly(body.args, at, walks)
+    if (builtin && name === 'count') return nullsOnly(body.args, at, walks)
     if (passage === undefined) return walks.walkUse(body.args, at, 'function')
-    const passed = passage.first === true ? body.args?.slice(0, 1) : body.args
-    through(passed, at, walks, passage.gives)
-    if (passage.first === true) walks.walkUse(body.args?.slice(1), at, 'function')
+    const { takes, adds, first = false } = passage
+    through(first ? body.args?.slice(0, 1) : body.args, at, walks, takes, adds)
+    if (first) walks.walkUse(body.args?.slice(1), at, 'function')
   },
   A_Expr: (body, at, walks) => {
-    if (!isTotal(body, at)) return walks.walkUse([body.lexpr, body.rexpr], at, comparisonUse(body))
-    through([body.lexpr, body.rexpr], at, walks, body.kind === 'AEXPR_OP' ? 'value' : 'derived')
+    const sides = [body.lexpr, body.rexpr]
+    if (isBuiltinOperator(body, at, (name) => name === '||') && body.kind === 'AEXPR_OP')
+      return through(sides, at, walks, 'derived')
+    if (!isComparison(body, at)) return walks.walkUse(sides, at, comparisonUse(body))
+    // Rows are compared column by column: after equal ones, a NULL makes a NULL.
+    const rows = sides.some((side) => as('RowExpr', side) !== undefined)
+    through(sides, at, walks, 'value', body.kind === 'AEXPR_OP' && !rows ? undefined : 'derived')
   },
+  MinMaxExpr: (body, at, walks) => through(body.args, at, walks, 'value'),
+  /** Arrays in an array have to be of one size. */
+  A_ArrayExpr: (body, at, walks) => through(body.elements, at, walks, 'derived', 'fragile'),
   TypeCast: (body, at, walks) => {
-    const type = parts(body.typeName?.names).at(-1) ?? ''
-    const isText = TEXT_TYPES.has(type) && body.typeName?.arrayBounds === undefined
-    if (isText) walks.walk(body.arg, at)
-    else walks.walkUse(body.arg, at, 'function')
+    if (!isText(body.typeName, at)) return walks.walkUse(body.arg, at, 'function')
+    const flow = newFlow()
+    walks.walk(body.arg, { ...at, flow })
+    const { secrecy } = flow
+    flowIn(at.flow, tellsByNull(secrecy) ? 'derived' : secrecy && 'value', flow.column)
   },
-  NullTest: (body, at, walks) => nullsOnly(body.arg === undefined ? [] : [body.arg], at, walks),
+  NullTest: (body, at, walks) => nullsOnly(body.arg === undefined ? [] : [body.arg], at, walks, true),
   /** Which of them is looked at depends on whether those before it are NULL. */
   CoalesceExpr: (body, at, walks) => {
     for (const arg of body.args ?? []) {
       const flow = newFlow()
       walks.walk(arg, { ...at, flow })
-      if (flow.secrecy === 'derived') useHidden(at, flow.column ?? 'A column', 'function')
+      if (tellsByNull(flow.secrecy)) useHidden(at, flow.column ?? 'A column', 'function')
       flowIn(at.flow, flow.secrecy, flow.column)
     }
   },
   CaseExpr: (body, at, walks) => {
     const branches = (body.args ?? []).flatMap((node) => as('CaseWhen', node) ?? [])
     walks.walkUse([body.arg, branches.map(({ expr }) => expr)], at, 'other')
-    through([...branches.map(({ result }) => result), body.defresult], at, walks, 'derived')
+    through([...branches.map(({ result }) => result), body.defresult], at, walks, 'opaque')
   },
   /** A field of a row, an element of an array. */
   A_Indirection: (body, at, walks) => {
     walks.walkUse(body.indirection, at, 'function')
     const subscripts = (body.indirection ?? []).some((node) => as('A_Indices', node) !== undefined)
     if (subscripts) walks.walkUse(body.arg, at, 'function')
-    else through([body.arg], at, walks, 'derived')
+    else through([body.arg], at, walks, 'opaque', 'derived')
   },
 }
 
@@ -70,27 +93,55 @@ export function walkFlow(name: string, body: object, at: At, walks: Walks): void
   else walks.walkUse(Object.values(body), at, 'other')
 }
 
-/** What flows in comes out as `gives` at least. */
-function through(values: unknown, at: At & { readonly flow: Flow }, walks: Walks, gives: 'value' | 'derived'): void {
+/** What flows in comes out, with `adds` to it; what is more than it `takes` is used. */
+function through(
+  values: unknown,
+  at: At & { readonly flow: Flow },
+  walks: Walks,
+  takes: 'value' | 'derived' | 'opaque',
+  adds?: 'derived' | 'fragile',
+): void {
   const flow = newFlow()
   walks.walk(values, { ...at, flow })
-  flowIn(at.flow, flow.secrecy === null || gives === 'value' ? flow.secrecy : gives, flow.column)
+  if (flow.secrecy === null) return
+  const tooMuch = isFragile(flow.secrecy) || (takes === 'value' && tellsByNull(flow.secrecy))
+  if (takes !== 'opaque' && tooMuch) useHidden(at, flow.column ?? 'A column', 'function')
+  flowIn(at.flow, stronger(flow.secrecy, adds ?? null), flow.column)
 }
 
-/** Tells only which of them are NULL, and that is not hidden of a value itself. */
-function nullsOnly(values: readonly Node[] | undefined, at: At & { readonly flow: Flow }, walks: Walks): void {
+/** Tells only which of them are NULL, and that is not hidden of a value itself; of a row it would tell of its columns. */
+function nullsOnly(
+  values: readonly Node[] | undefined,
+  at: At & { readonly flow: Flow },
+  walks: Walks,
+  ofRows = false,
+): void {
   const flow = newFlow()
   walks.walk(values, { ...at, flow })
-  if (flow.secrecy === 'derived') flowIn(at.flow, 'derived', flow.column)
+  if (tellsByNull(flow.secrecy) || (ofRows && isFragile(flow.secrecy))) flowIn(at.flow, 'derived', flow.column)
   // A stand-in tells no NULLs.
-  if (flow.secrecy === 'value' && at.rewrites !== undefined) useHidden(at, flow.column ?? 'A column', 'other')
+  else if (flow.secrecy !== null && at.rewrites !== undefined) useHidden(at, flow.column ?? 'A column', 'other')
 }
 
-function isTotal(body: Body<'A_Expr'>, at: At): boolean {
+function isBuiltinOperator(body: Body<'A_Expr'>, at: At, is: (name: string) => boolean): boolean {
   const operator = parts(body.name)
-  const builtin = operator.length === 1 && !isOwnOperator(at, operator[0]!) && TOTAL_OPERATORS.has(operator[0]!)
+  return operator.length === 1 && !isOwnOperator(at, operator[0]!) && is(operator[0]!)
+}
+
+function isComparison(body: Body<'A_Expr'>, at: At): boolean {
   const plain = ['AEXPR_OP', 'AEXPR_DISTINCT', 'AEXPR_NOT_DISTINCT', 'AEXPR_NULLIF', 'AEXPR_IN']
-  return builtin && plain.includes(body.kind ?? '')
+  return plain.includes(body.kind ?? '') && isBuiltinOperator(body, at, (name) => TOTAL_COMPARISONS.has(name))
+}
+
+/** A type of the system's own that has every value as a text: another one of the name may refuse some. */
+function isText(type: Body<'TypeName'> | undefined, at: At): boolean {
+  const names = parts(type?.names)
+  const name = names.at(-1) ?? ''
+  if (!TEXT_TYPES.has(name) || type?.arrayBounds !== undefined) return false
+  if (names.length > 1) return names.length === 2 && names[0] === 'pg_catalog'
+  const { searchPath, catalog, changed } = at.names
+  const first = searchPath !== undefined && searchPath.indexOf('pg_catalog') <= 0
+  return first && !changed.has(name) && catalog.relationsNamed(name).length === 0
 }
 
 function comparisonUse(body: Body<'A_Expr'>): Use {

@@ -1,10 +1,10 @@
 import { isShortUnnest } from './bounds.ts'
 import { newFlow } from './flow.ts'
 import { labelOf, walk } from './expressions.ts'
-import { object, denied, relationItem, seenAs, touchRelation, useHidden, type At } from './findings.ts'
+import { object, denied, relationItem, seenAs, touchRelation, useHidden, type At, type Shape } from './findings.ts'
 import { useOperator } from './functions.ts'
 import { readBehind } from './stand-ins.ts'
-import { columnsOf, hidesSome, openScope, type FromItem, type Scope, type StarColumn } from './scope.ts'
+import { columnsOf, hidesSome, openScope, secrecyOf, type FromItem, type Scope, type StarColumn } from './scope.ts'
 import { as, open, parts, type Body, type Node, type NodeName } from './tree.ts'
 
 /** A FROM list, read: what is in sight of the rest of the query, and the conditions of its inner joins. */
@@ -151,12 +151,13 @@ function readJoin(body: Body<'JoinExpr'>, builder: Builder): Entry {
   readCondition(body, items, builder)
   const using = body.join_using_alias?.aliasname
   const merged = using === undefined ? [] : [{ ...derived(body.join_using_alias), columns: parts(body.usingClause) }]
+  const star = (): Star => mergedColumns(body, left.star(), right.star())
   if (body.alias !== undefined) {
     const item = derived(body.alias)
-    builder.later.push(() => void Object.assign(item, named(body.alias!, items)))
+    builder.later.push(() => void Object.assign(item, named(body.alias!, items, star())))
     return entryOf(item)
   }
-  return { items: [...items, ...merged], star: () => mergedColumns(body, left.star(), right.star()) }
+  return { items: [...items, ...merged], star }
 }
 
 type Star = readonly StarColumn[] | undefined
@@ -205,22 +206,15 @@ function mayHave(items: readonly FromItem[], column: string): boolean {
 }
 
 /** A join under an alias of its own: its columns are seen through it only, and no longer carry their origin. */
-function named(alias: Body<'Alias'>, items: readonly FromItem[]): FromItem {
-  const known = items.every((item) => item.columns !== undefined)
-  const all = items.flatMap((item) => item.columns ?? [])
-  const renamed = parts(alias.colnames)
-  // A renamed merge may shift positions: then every visible name counts as hidden.
-  const hides = items.some(hidesSome)
-  const hidden = items.flatMap((item) => [...item.hidden.keys()])
-  return {
-    name: alias.aliasname ?? '',
-    label: alias.aliasname ?? '',
-    columns: known && renamed.length === 0 ? all : undefined,
-    types: new Map(),
-    hidden: new Map((hides ? [...hidden, ...renamed] : []).map((name) => [name, 'derived' as const])),
-    veiled: items.some((item) => item.veiled === true),
-    behind: items.flatMap((item) => item.behind ?? []),
-    direct: false,
+function named(alias: Body<'Alias'>, items: readonly FromItem[], star: Star): Omit<FromItem, 'name' | 'label'> {
+  const behind = items.flatMap((item) => item.behind ?? [])
+  const columns = star?.map(({ name }) => name)
+  const hides = star?.map(({ item, name }) => secrecyOf(item, name) ?? null)
+  const shape: Shape = {
+    columns,
+    hides: hides ?? (items.some(hidesSome) ? 'all' : []),
     few: () => false,
+    correlated: false,
   }
+  return { ...seenAs(shape, parts(alias.colnames)), behind, direct: false }
 }

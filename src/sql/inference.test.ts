@@ -58,9 +58,9 @@ describe('uses of hidden columns', () => {
   it('leave masked what functions make of them', () => {
     const rows = 'FROM patients, unnest(ARRAY[mail]) u'
     for (const [text, hides] of [
-      [`SELECT u, patients.id ${rows}`, ['derived', null]],
+      [`SELECT u, patients.id ${rows}`, ['opaque', null]],
       [`SELECT u.* ${rows}`, 'all'],
-      ['SELECT x.a FROM patients, json_to_record(born::json) AS x(a text)', ['derived']],
+      ['SELECT x.a FROM patients, json_to_record(born::json) AS x(a text)', ['opaque']],
     ] as const)
       assert.deepEqual(readOne(text, { inference: 'any' }).hides, hides, text)
   })

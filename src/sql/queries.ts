@@ -9,6 +9,7 @@ import {
   rename,
   renameTypes,
   touch,
+  useHidden,
   type At,
   type Columns,
   type Shape,
@@ -72,6 +73,8 @@ function readItems(
   for (const item of items) {
     const shape = at.query(item.ctequery ?? ({} as Node), { ...at, ctes })
     walkUse([item.search_clause, item.cycle_clause], at, 'order')
+    // Where a value comes again, the rows end.
+    if (item.cycle_clause !== undefined && hidesAny(shape.hides)) useHidden(at, `A column of ${item.ctename}`, 'group')
     ctes.set(item.ctename ?? '', named(item, shape))
   }
   return ctes

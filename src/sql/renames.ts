@@ -1,5 +1,5 @@
 import { touchHeirs } from './cascades.ts'
-import { denied, noteChange, object, touch, type At } from './findings.ts'
+import { denied, noteChange, noteColumnChange, object, touch, type At } from './findings.ts'
 import { kindOf, nameOf, RELATIONS, touchDefined, touchObject, type ObjectType } from './objects.ts'
 import { schemaResource, tableResource } from './relations.ts'
 import type { Body, Node } from './tree.ts'
@@ -36,6 +36,7 @@ export function readRename(body: Body<'RenameStmt'>, at: At): void {
   touchNamed(at, 'sql.alter', body.renameType, body.relation, body.object)
   if (body.relation !== undefined) touchHeirs(at, 'sql.alter', body.relation, { '/kind': kindOf(body.renameType) })
   noteRoutine(at, body.object, body.newname)
+  if (/^OBJECT_(COLUMN|ATTRIBUTE)$/.test(body.renameType ?? '')) noteColumnChange(at)
   if (!RELATIONS.has(body.renameType ?? '')) return
   noteChange(at, body.relation?.relname, 'moved')
   noteChange(at, body.newname, 'moved')

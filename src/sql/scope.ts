@@ -1,4 +1,4 @@
-import type { Secrecy } from './flow.ts'
+import { isFragile, type Secrecy } from './flow.ts'
 import type { Rewrite } from './rewrites.ts'
 
 /** One item of a FROM list, as expressions see it. */
@@ -96,11 +96,16 @@ function lookInto(level: Scope, column: string, qualifier: string | undefined): 
   const row = items.find(hidesSome)
   return row === undefined
     ? { kind: 'unknown' }
-    : { kind: 'hidden', item: row, column, whole: true, secrecy: 'derived' }
+    : { kind: 'hidden', item: row, column, whole: true, secrecy: rowSecrecy(row) }
 }
 
 export function secrecyOf(item: FromItem, column: string): Secrecy | undefined {
-  return item.hidden.get(column) ?? (item.veiled === true && !SYSTEM_COLUMNS.has(column) ? 'derived' : undefined)
+  return item.hidden.get(column) ?? (item.veiled === true && !SYSTEM_COLUMNS.has(column) ? 'opaque' : undefined)
+}
+
+/** Of a row that shows something hidden. */
+export function rowSecrecy(item: FromItem): Secrecy {
+  return item.veiled === true || [...item.hidden.values()].some(isFragile) ? 'opaque' : 'derived'
 }
 
 /** True when its whole row shows something hidden. */
@@ -111,7 +116,7 @@ export function hidesSome(item: FromItem): boolean {
 function lookForRow(scope: Scope | undefined, name: string): Sight {
   for (let level = scope; level !== undefined; level = level.parent) {
     const row = level.items.find((item) => item.name === name && hidesSome(item))
-    if (row !== undefined) return { kind: 'hidden', item: row, column: name, whole: true, secrecy: 'derived' }
+    if (row !== undefined) return { kind: 'hidden', item: row, column: name, whole: true, secrecy: rowSecrecy(row) }
   }
   return { kind: 'unknown' }
 }

@@ -4,6 +4,7 @@ import { useHidden, type At, type Columns, type Shape } from './findings.ts'
 import { either, hidesAny, newFlow, type Hides, type Secrecy, type Use } from './flow.ts'
 import { readFrom, type From, type ReadFacts } from './from.ts'
 import { hidesSome, look, openScope, secrecyOf, starColumns, type FromItem, type Scope } from './scope.ts'
+import { outputName } from './output-names.ts'
 import { as, parts, type Body, type Node } from './tree.ts'
 import { noteQualified, readStarStandIns } from './stand-ins.ts'
 
@@ -62,7 +63,7 @@ function readSetOperation(body: Body<'SelectStmt'>, at: At): Shape {
 }
 
 function outputsOf(columns: Shape['columns'], hides: Hides): Outputs {
-  const secrecies = hides === 'all' ? (columns ?? []).map(() => 'derived' as const) : hides
+  const secrecies = hides === 'all' ? (columns ?? []).map(() => 'opaque' as const) : hides
   const list = secrecies.map((secrecy, place) => ({ name: columns?.[place], secrecy }))
   return { list, exact: hides !== 'all' && columns !== undefined }
 }
@@ -130,8 +131,7 @@ function secrecyIn(value: Node | undefined, at: At): Pick<Output, 'secrecy' | 'c
 /** `(row).*` gives as many columns as the row has. */
 function readExpression(target: Body<'ResTarget'> | undefined, at: At): Outputs {
   const output = secrecyIn(target?.val, at)
-  const call = parts(as('FuncCall', target?.val)?.funcname).at(-1)
-  const name = target?.name ?? call
+  const name = target?.name ?? outputName(target?.val, (tree) => at.findings.shapes.get(tree))
   const ends = as('A_Indirection', target?.val)?.indirection?.at(-1)
   return { list: [{ ...output, name }], exact: as('A_Star', ends) === undefined }
 }
@@ -149,7 +149,7 @@ function readStar(column: Body<'ColumnRef'>, at: At): Outputs {
     return { name, type: item.types.get(name), secrecy, ...(secrecy && { column: `${item.label}.${name}` }) }
   })
   const veiled = star.items.find((item) => item.columns === undefined && hidesSome(item))
-  const rest: Output[] = veiled === undefined ? [] : [{ name: undefined, secrecy: 'derived', column: veiled.label }]
+  const rest: Output[] = veiled === undefined ? [] : [{ name: undefined, secrecy: 'opaque', column: veiled.label }]
   return { list: [...list, ...rest], exact: star.exact }
 }
 
@@ -184,7 +184,7 @@ function named(key: Node, outputs: Outputs): readonly Output[] {
   if (position !== undefined)
     return outputs.exact ? outputs.list.slice((position.ival ?? 0) - 1, position.ival) : outputs.list
   const alias = parts(as('ColumnRef', key)?.fields)
-  return alias.length === 1 ? outputs.list.filter((output) => output.name === alias[0]) : []
+  return alias.length === 1 ? outputs.list.filter(({ name }) => (name ?? alias[0]) === alias[0]) : []
 }
 
 function useOutput({ secrecy, column }: Output, at: At, use: Use): void {
@@ -194,12 +194,15 @@ function useOutput({ secrecy, column }: Output, at: At, use: Use): void {
 /** Reads RETURNING: the rows of the statement, and their old and new versions. */
 export function readReturning(
   clause: Body<'ReturningClause'> | undefined,
-  items: readonly FromItem[],
-  target: FromItem,
+  {
+    items,
+    target,
+    star,
+  }: { readonly items: readonly FromItem[]; readonly target: FromItem; readonly star: Scope['star'] },
   at: At,
 ): Pick<Shape, 'columns' | 'hides'> {
   const versions = versionNames(clause).map((name) => ({ ...target, name, direct: false }))
-  const visible = openScope(items, undefined)
+  const visible = openScope(items, undefined, true, star)
   const scope: Scope = { ...visible, parent: openScope(versions, at.scope) }
   const outputs = readTargets(clause?.exprs ?? [], { ...at, scope })
   return { columns: namesOf(outputs), hides: hidesOf(outputs) }

@@ -82,6 +82,75 @@ describe('an expression of a hidden column says nothing of it', () => {
   }
 })
 
+describe('nothing fails, or is NULL, by what is hidden', () => {
+  const isVelvet = "nullif(secret, 'zqvelvet')"
+  const telling = [
+    `substr(${isVelvet}, 1, -1)`, `split_part(${isVelvet}, 'x', 0)`, `lpad(${isVelvet}, 2000000000)`, `json_build_object(${isVelvet}, 1)`,
+    `upper(${isVelvet} || c.x || d.y)`, `(${isVelvet} || c.x || d.y) = 'a'`, `greatest(${isVelvet} || c.x, d.y)`, `max(${isVelvet} || c.x || d.y) OVER ()`,
+    "array_agg(nullif(ARRAY[secret], ARRAY['zqvelvet']))", "ARRAY(SELECT nullif(ARRAY[secret], ARRAY['zqvelvet']))",
+    "ARRAY[ARRAY['x'], nullif(ARRAY[secret], ARRAY['zqvelvet'])]", "ARRAY[secret] || ARRAY[['x']]", "lag(id, pin) OVER ()",
+    'secret::public.name', 'secret::pg_temp.text',
+  ] // prettier-ignore
+  const from = `people, (SELECT 'a'::text COLLATE "C" AS x) c, (SELECT 'b' COLLATE "POSIX" AS y) d`
+  attacks(
+    () => scene,
+    texts(
+      [
+        ...telling.map((expression) => `SELECT ${expression} FROM ${from}`),
+        'SET search_path = public, pg_catalog; SELECT secret::text FROM people',
+        'CREATE DOMAIN pg_temp.text AS varchar',
+        "UPDATE people SET profile['dob']['x'] = '1' WHERE id = 1",
+        ...['coalesce', '?column?', 'case', 'row', 'nullif', 'm'].map(
+          (name) =>
+            `SELECT id, coalesce(secret, ''), secret || '', CASE WHEN true THEN secret END, ROW(secret), nullif(secret, ''), (SELECT secret AS m) FROM people ORDER BY "${name}"`,
+        ),
+        "WITH RECURSIVE r AS (SELECT 1 AS n, secret AS x FROM people UNION ALL SELECT 2, 'zqvelvet' FROM r) CYCLE x SET c USING p SELECT count(*) FROM r",
+      ],
+      '42501',
+    ),
+    { oneSession: true },
+  )
+  const unsaid = "SELECT count(*) FROM (SELECT (secret, 1) = ('zqvelvet', NULL) AS x FROM people) s WHERE x IS NULL"
+  attacks(() => scene, texts([unsaid], '42501'), { oneSession: true })
+})
+
+describe('a hidden column is found however names and places were moved', () => {
+  const names = Array.from({ length: 13 }, (_, place) => `c${place + 1}`).join(', ')
+  const merged = '(people p JOIN people b USING (id))'
+  const all = Array.from({ length: 13 }, (_, place) => `c${place + 1} || ''`).join(', ')
+  const inner = "(SELECT secret || '' FROM mine LIMIT 1)"
+  attacks(
+    () => scene,
+    texts([
+      `SELECT ${all} FROM (SELECT * FROM ${merged} AS j) AS s (${names})`,
+      `SELECT ${all} FROM ${merged} AS j (${names})`,
+      [
+        'BEGIN',
+        `WITH u (x, y, ${names}) AS (UPDATE decoy SET total = total FROM ${merged} RETURNING *) SELECT ${all} FROM u`,
+      ],
+      [
+        'BEGIN',
+        'CREATE SCHEMA s1; CREATE TABLE s1.mine AS SELECT 1 AS id; CREATE SCHEMA s2; CREATE TABLE s2.mine (secret text)',
+        `SET LOCAL search_path = s1, public; SELECT ${inner} FROM people`,
+      ],
+      ['BEGIN', `CREATE TABLE mine AS SELECT 1 AS id, ''::text AS secret`, `SELECT ${inner} FROM people`],
+    ]),
+    { oneSession: true },
+  )
+  const change = (text: string): Attack => ({
+    title: `${text}, in a transaction`,
+    steps: [
+      "CREATE TABLE mine AS SELECT 1 AS id, ''::text AS secret",
+      ['BEGIN', text, `SELECT ${inner} FROM people`, 'ROLLBACK'].join('; '),
+      `BEGIN; ${text}`,
+      `SELECT ${inner} FROM people`,
+      'ROLLBACK; DROP TABLE mine',
+    ],
+    code: 'none',
+  })
+  attacks(() => scene, [change('ALTER TABLE mine DROP secret'), change('ALTER TABLE mine RENAME secret TO x')])
+})
+
 describe('a hidden column decides nothing that shows', () => {
   attacks(
     () => scene,

@@ -1,6 +1,6 @@
 import { Fault } from '../../gateway/fault.ts'
 import type { Masker } from '../../mask/masker.ts'
-import type { Hides, Secrecy } from '../../sql/flow.ts'
+import { tellsByNull, type Hides, type Secrecy } from '../../sql/flow.ts'
 import { detectorFor, searchesText } from './detection.ts'
 import type { DetectIn } from './detection.ts'
 import type { Frame } from './frames.ts'
@@ -57,7 +57,7 @@ export function planRow(fields: readonly RowField[], classesOf: ClassesOf, maske
 function planColumn(field: RowField, classesOf: ClassesOf, masker: Masker, secrecy: Secrecy | null): ColumnPlan {
   if (secrecy !== null || isHidden(field, classesOf, masker)) {
     const by = fieldOf(placeholder(field.typeOid, field.format))
-    return { does: secrecy === 'derived' ? 'cover' : 'replace', by }
+    return { does: tellsByNull(secrecy) ? 'cover' : 'replace', by }
   }
   const detect = masker.detects ? detectorFor(field.typeOid, field.format) : undefined
   return detect ? { does: 'detect', detect } : { does: 'pass' }
