@@ -13,7 +13,7 @@ const strong = (name: string | undefined): Named | undefined =>
 /** `FigureColname` of PostgreSQL's parse_target.c. What is not here has a name that is not known. */
 const NAMES: { readonly [K in NodeName]?: Naming<K> } = {
   ColumnRef: (body) => strong(parts(body.fields).at(-1)),
-  A_Indirection: (body, shapeOf) => strong(lastText(body.indirection)) ?? named(body.arg, shapeOf),
+  A_Indirection: (body, shapeOf) => strong(parts(body.indirection).at(-1)) ?? named(body.arg, shapeOf),
   FuncCall: (body) => strong(parts(body.funcname).at(-1)),
   A_Expr: (body) => (body.kind === 'AEXPR_NULLIF' ? strong('nullif') : NAMELESS),
   TypeCast: (body, shapeOf) => strongest(named(body.arg, shapeOf), parts(body.typeName?.names).at(-1) ?? ''),
@@ -41,7 +41,7 @@ export function outputName(node: Node | undefined, shapeOf: ShapeOf): string | u
 function named(node: Node | undefined, shapeOf: ShapeOf): Named | undefined {
   const [name, body] = node === undefined ? [] : (open(node) ?? [])
   if (name === undefined || !Object.hasOwn(NAMES, name)) return undefined
-  return (NAMES[name as NodeName] as Naming<NodeName>)(body as never, shapeOf)
+  return (NAMES[name] as Naming<NodeName>)(body as never, shapeOf)
 }
 
 function strongest(inner: Named | undefined, own: string): Named | undefined {
@@ -61,8 +61,4 @@ function nameOfSubLink(body: Body<'SubLink'>, shapeOf: ShapeOf): Named | undefin
     default:
       return NAMELESS
   }
-}
-
-function lastText(indirection: readonly Node[] | undefined): string | undefined {
-  return parts(indirection).at(-1)
 }
