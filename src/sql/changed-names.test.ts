@@ -110,11 +110,16 @@ describe('a statement that changes names', () => {
     'DROP TABLE visits',
     'DROP FUNCTION purge()',
     'DROP OWNED BY x',
-    'ALTER TABLE visits ADD x int',
   ]) {
     it(`is ${text}`, () => assert.equal(readOne(text, open).changesNames, true))
   }
-  for (const text of ['SELECT 1', 'DELETE FROM visits', 'BEGIN', "COMMENT ON TABLE visits IS ''"]) {
+  for (const text of [
+    'SELECT 1',
+    'DELETE FROM visits',
+    'ALTER TABLE visits ADD x int',
+    'BEGIN',
+    "COMMENT ON TABLE visits IS ''",
+  ]) {
     it(`is not ${text}`, () => assert.equal(readOne(text, open).changesNames, false))
   }
 })
