@@ -117,24 +117,23 @@ describe('nothing fails, or is NULL, by what is hidden', () => {
 describe('a hidden column is found however names and places were moved', () => {
   const names = Array.from({ length: 13 }, (_, place) => `c${place + 1}`).join(', ')
   const merged = '(people p JOIN people b USING (id))'
-  const all = Array.from({ length: 13 }, (_, place) => `c${place + 1} || ''`).join(', ')
   const inner = "(SELECT secret || '' FROM mine LIMIT 1)"
   attacks(
     () => scene,
-    texts([
-      `SELECT ${all} FROM (SELECT * FROM ${merged} AS j) AS s (${names})`,
-      `SELECT ${all} FROM ${merged} AS j (${names})`,
+    texts(
       [
-        'BEGIN',
-        `WITH u (x, y, ${names}) AS (UPDATE decoy SET total = total FROM ${merged} RETURNING *) SELECT ${all} FROM u`,
+        `SELECT c9 || '' FROM (SELECT * FROM ${merged} AS j) AS s (${names})`,
+        `SELECT c9 || '' FROM ${merged} AS j (${names})`,
+        `BEGIN; WITH u (x, y, ${names}) AS (UPDATE decoy SET total = total FROM ${merged} RETURNING *) SELECT c9 || '' FROM u; ROLLBACK`,
+        [
+          'CREATE SCHEMA s1; CREATE TABLE s1.mine AS SELECT 1 AS id; CREATE SCHEMA s2; CREATE TABLE s2.mine (id int, secret text)',
+          `SET search_path = s1, public; SELECT ${inner} FROM people`,
+          'RESET search_path; DROP TABLE s1.mine; DROP SCHEMA s1; DROP TABLE s2.mine; DROP SCHEMA s2',
+        ],
+        ['CREATE TABLE mine AS SELECT 1 AS id', `SELECT ${inner} FROM people`, 'DROP TABLE mine'],
       ],
-      [
-        'BEGIN',
-        'CREATE SCHEMA s1; CREATE TABLE s1.mine AS SELECT 1 AS id; CREATE SCHEMA s2; CREATE TABLE s2.mine (secret text)',
-        `SET LOCAL search_path = s1, public; SELECT ${inner} FROM people`,
-      ],
-      ['BEGIN', `CREATE TABLE mine AS SELECT 1 AS id, ''::text AS secret`, `SELECT ${inner} FROM people`],
-    ]),
+      'none',
+    ),
     { oneSession: true },
   )
   const change = (text: string): Attack => ({
