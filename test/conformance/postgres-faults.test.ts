@@ -93,15 +93,19 @@ describe('a target that does not keep to the COPY that it was asked for', () => 
   }
 })
 
+/** A target may end a session, and says why itself. */
+const LAST_WORDS = 'a fatal error, and its end'
+
 describe('a target that does not keep to the protocol', () => {
   for (const [name, fault] of Object.entries(TARGET_FAULTS)) {
-    it(`ends its session with SP004 and no other: ${name}`, async () => {
+    const code = name === LAST_WORDS ? '57P01' : 'SP004'
+    it(`ends its session with ${code} and no other: ${name}`, async () => {
       await using scene = await startFakeScene(reader, { answer: faulty(fault) })
       await using client = await scene.connect()
       await using other = await scene.connect()
       client.send(query(BAD))
       const heard = await client.closed()
-      assert.equal(fatal(heard), 'E SP004')
+      assert.equal(fatal(heard), `E ${code}`)
       assert.ok(!Buffer.concat(heard.map(({ body }) => body)).includes('ada@example.com'))
       other.send(query(GOOD))
       assert.deepEqual(brief(await other.ready()), ['T email,name', 'D ***|Ada', 'C SELECT 1', 'Z I'])

@@ -23,10 +23,10 @@ function received({ fake }: FakeScene): readonly string[] {
   const words = fake.received.map(inWords)
   const start = words.findIndex((word) => word.startsWith('P') && isOwn(word))
   assert.deepEqual(
-    words.slice(start + 1, start + 4).map(([letter]) => letter),
-    ['B', 'E', 'S'],
+    words.slice(start + 1, start + 6).map(([letter]) => letter),
+    ['B', 'E', 'C', 'C', 'S'],
   )
-  return words.slice(start + 4)
+  return words.slice(start + 6)
 }
 
 function inWords({ type, bytes }: Frame): string {
