@@ -9,7 +9,7 @@ const ROWS: Partial<Record<OnslaughtName, readonly string[]>> = {
   'a Parse of 9 MiB': ['too_large'],
   'a Bind of 60 MiB': ['too_large'],
   'a sum of 100,001': ['unreadable'],
-  'parentheses 100,000 deep': ['unreadable'],
+  'parentheses 100,000 deep': ['42601', 'unreadable'],
   'sub-selects 2,000 deep': ['none', 'unreadable', '54001'],
   'a list of 200,000': ['none', 'unreadable'],
   '100,000 statements': ['too_large', 'unreadable'],
