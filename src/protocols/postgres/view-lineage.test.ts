@@ -82,6 +82,20 @@ describe('the classes of the columns of a view', () => {
     assert.deepEqual(await classesOf(locked, newer), { locked: '- ?', newer: '- ?' })
   })
 
+  it('are asked for again once its query can be told, and not while nothing has changed', async () => {
+    const locked: View = { ...relation(2, 'locked', 'view', ['x']), followable: true, reads: [1] }
+    const definition = 'SELECT email AS x FROM public.customers;'
+    let asked = 0
+    const query: CatalogQuery = async () => (asked++ === 0 ? Promise.reject(new Error('locked')) : [{ definition }])
+    const follow = viewFollower({ query, classes: ['pii'], reader, target: 'shop' })
+    const none = { functions: [], operators: [], stableFunctions: [], setFunctions: [] }
+    const catalog: Catalog = { version: '1', shared: '1', relations: [CUSTOMERS, locked], ...none }
+    const classes: unknown[] = []
+    for (let time = 0; time < 3; time++) classes.push((await follow(catalog)).relations[1]!.columns[0]!.classes)
+    assert.deepEqual(classes, [[], ['pii'], ['pii']])
+    assert.equal(asked, 2)
+  })
+
   it('leave alone what has nothing to do with any class', async () => {
     const plain = relation(4, 'plain', 'table', ['id'])
     const over = view(5, 'over', ['id'], 'SELECT id FROM public.plain;', [4])

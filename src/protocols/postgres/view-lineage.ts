@@ -24,10 +24,12 @@ export function viewFollower({ query, ...options }: FollowOptions): (catalog: Ca
     const found = levels(relations)
     if (found.length === 0) return catalog
     const { shared } = catalog
-    if (shared === undefined || latest?.shared !== shared) {
-      latest = { shared, definitions: await readDefinitions(query, found.flat()) }
-    }
-    return followViews(catalog, found, latest.definitions, options)
+    const views = found.flat()
+    const known = shared !== undefined && latest?.shared === shared ? latest.definitions : undefined
+    const definitions = known ?? (await readDefinitions(query, views))
+    // What somebody's lock has kept back is asked for the next time.
+    latest = definitions.size === views.length ? { shared, definitions } : undefined
+    return followViews(catalog, found, definitions, options)
   }
 }
 
