@@ -25,7 +25,7 @@ import { voteEntry } from './record/entry.ts'
 import { loadLogKey } from './record/key.ts'
 import { openRecorder } from './record/open-recorder.ts'
 import type { Recorder } from './record/recorder.ts'
-import { watchedRecorder } from './record/watched-recorder.ts'
+import { sayFailures } from './record/say-failures.ts'
 import { openRegistry, type Registry } from './registry.ts'
 import { createReloading, type Reloading, type ReloadStatus } from './reload.ts'
 import { createReview, type Review } from './review.ts'
@@ -159,19 +159,20 @@ async function openState(
   const index = sessionsIndex(store, replica)
   starting.defer(() => index.flush())
   const note = (error: unknown): void => output.warn(`the index of sessions is behind the log: ${String(error)}`)
-  const log = await openRecorder({
+  const recorder = await openRecorder({
     dir: join(config.data, 'log'),
     installation: store.installation,
     replica,
     key: loadLogKey(config.data),
     clock,
     onCheckpoint: output.checkpoint,
+    onFailed: sayFailures(clock, output.warn),
     onStored: (seq, at, entry) => {
       const noted = index.note(entry, seq, at)
       if (noted instanceof Promise) noted.catch(note)
     },
   })
-  const recorder = starting.use(watchedRecorder(log, clock, output.warn))
+  starting.use(recorder)
   return { store, replica, index, recorder }
 }
 

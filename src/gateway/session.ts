@@ -1,19 +1,19 @@
 import type { Lease } from '../grants/lease.ts'
 import type { Masker } from '../mask/masker.ts'
 import { operationEntry } from '../record/entry.ts'
-import type { Entry } from '../record/entry.ts'
+import type { Entry, InSession } from '../record/entry.ts'
 import { Kept } from '../record/kept.ts'
-import type { Address, GrantId, Identity, Operation, Refusal, SessionId } from './domain.ts'
+import type { Address, GrantId, Hold, Identity, Operation, Refusal, SessionId } from './domain.ts'
 import { maskPart, type Exchange, type Input, type Masked, type Part } from './exchange.ts'
 import { Fault } from './fault.ts'
 import type { Core } from './gateway.ts'
 import { decide, holdOperation, type Released } from './hold.ts'
-import { judge } from './judge.ts'
+import { judge, type Judged } from './judge.ts'
 import { permitFrom, type Permit } from './permit.ts'
 import { Queue } from './queue.ts'
 import { grantEnded, refuse, unrecordable } from './refusals.ts'
 import { identityId } from './identity.ts'
-import type { Source } from './source.ts'
+import type { Soon, Source } from './source.ts'
 
 /** Everything a session is opened with. */
 export type Opening = {
@@ -45,6 +45,7 @@ export class Session implements AsyncDisposable {
   /** What its protocol may send without an operation: recorded when the session was. */
   readonly permit: Permit
   readonly #inFlight = new Queue<InFlight>(IN_FLIGHT)
+  readonly #place: InSession
   readonly #stop = new AbortController()
   readonly #cancelExpiry: () => void
   readonly #answers = new Kept()
@@ -59,6 +60,8 @@ export class Session implements AsyncDisposable {
     this.core = core
     this.opening = opening
     this.permit = permit
+    const { id, target, identity } = opening
+    this.#place = { session: id, target, identity: identityId(identity) }
     this.#cancelExpiry = this.#expireLater()
     core.live.set(opening.id, this)
   }
@@ -128,15 +131,20 @@ export class Session implements AsyncDisposable {
   }
 
   async #up(exchanges: Source<Exchange | Input>): Promise<void> {
-    for (let exchange = await exchanges.next(); exchange; exchange = await exchanges.next()) {
+    for (;;) {
+      const next = exchanges.next()
+      const exchange = next instanceof Promise ? await next : next
+      if (!exchange) break
       this.#idle = false
       if ('feeds' in exchange) {
         await this.#feed(exchange)
         if (this.stopped.aborted) return
         continue
       }
-      const refusal = await this.#pass(exchange)
-      const taken = await this.#inFlight.push({ exchange, refusal })
+      const passed = this.#pass(exchange)
+      const refusal = passed && (await passed)
+      const pushed = this.#inFlight.push({ exchange, refusal })
+      const taken = pushed === true || (await pushed)
       if (!taken && !refusal) await this.#answerLast(exchange)
       if (!taken || this.stopped.aborted) return
     }
@@ -150,20 +158,27 @@ export class Session implements AsyncDisposable {
   }
 
   /** Decide, hold, record, send. Undefined when it was sent; else why not. */
-  async #pass(exchange: Exchange): Promise<Refusal | undefined> {
+  #pass(exchange: Exchange): Promise<Refusal | undefined> | undefined {
     if (exchange.operation === undefined) {
       exchange.send(this.permit)
       return undefined
     }
     const judged = judge(this, exchange, exchange.operation)
-    const { operation, decision } = judged instanceof Promise ? await judged : judged
-    if (decision.verdict === 'hold' && operation.stage === 'execute') {
-      const released = await holdOperation(this, exchange, operation, decision)
-      if ('refusal' in released) return this.#refuse(exchange, operation, released)
-      return this.#send(exchange, operation, released)
-    }
+    return judged instanceof Promise
+      ? judged.then((late) => this.#follow(exchange, late))
+      : this.#follow(exchange, judged)
+  }
+
+  #follow(exchange: Exchange, { operation, decision }: Judged): Promise<Refusal | undefined> {
     if (decision.verdict === 'deny') return this.#refuse(exchange, operation, decision)
-    return this.#send(exchange, operation, decision)
+    if (decision.verdict === 'allow' || operation.stage === 'prepare') return this.#send(exchange, operation, decision)
+    return this.#hold(exchange, operation, decision)
+  }
+
+  async #hold(exchange: Exchange, operation: Operation, hold: Hold): Promise<Refusal | undefined> {
+    const released = await holdOperation(this, exchange, operation, hold)
+    if ('refusal' in released) return this.#refuse(exchange, operation, released)
+    return this.#send(exchange, operation, released)
   }
 
   /** Record, then send: more input of an operation that was decided on. What cannot be recorded ends the session. */
@@ -205,8 +220,11 @@ export class Session implements AsyncDisposable {
   }
 
   async #down(): Promise<void> {
-    for (let next = await this.#inFlight.next(); next; next = await this.#inFlight.next()) {
-      const { exchange, refusal } = next
+    for (;;) {
+      const next = this.#inFlight.next()
+      const item = next instanceof Promise ? await next : next
+      if (!item) return
+      const { exchange, refusal } = item
       if (!refusal) await this.#answer(exchange)
       else if (!this.stopped.aborted) await exchange.refuse(refusal)
     }
@@ -214,38 +232,46 @@ export class Session implements AsyncDisposable {
 
   async #answer(exchange: Exchange): Promise<void> {
     const parts = exchange.answer()
-    for (let part = await parts.next(); part; part = await parts.next()) await this.#reply(exchange, part)
+    for (;;) {
+      const next = parts.next()
+      const part = next instanceof Promise ? await next : next
+      if (!part) return
+      const replied = this.#reply(exchange, part)
+      if (replied) await replied
+    }
   }
 
   /** Mask, record, reply: the client never has what the log has not. */
-  async #reply(exchange: Exchange, part: Part): Promise<void> {
+  #reply(exchange: Exchange, part: Part): Soon<void> {
     const answer = maskPart(part, this.opening.masker)
-    if (!part.bookkeeping || part.outcome) await this.#keep(exchange, part, answer)
-    if (!this.stopped.aborted) await exchange.reply(answer)
+    if (part.bookkeeping && !part.outcome) return this.stopped.aborted ? undefined : exchange.reply(answer)
+    return this.#replyRecorded(exchange, part, answer)
+  }
+
+  async #replyRecorded(exchange: Exchange, part: Part, answer: Masked): Promise<void> {
+    try {
+      await this.core.recorder.append(this.#answerEntry(exchange, part, answer), 'written')
+    } catch (error) {
+      await this.#unrecorded(exchange, part, error)
+    }
+    if (this.stopped.aborted) return
+    const replied = exchange.reply(answer)
+    if (replied) await replied
   }
 
   /** An answer that cannot be recorded ends the session; how its operation ended may be all that there is room for. */
-  async #keep(exchange: Exchange, part: Part, answer: Masked): Promise<void> {
-    try {
-      await this.record(this.#answerEntry(exchange, part, answer))
-    } catch (error) {
-      if (!(error instanceof Fault) || error.code !== 'unrecordable') throw error
-      this.stop(unrecordable())
-      const operation = exchange.operation?.id
-      const { outcome } = part
-      if (outcome) await this.record({ type: 'answer', ...this.place(), operation, size: 0, bytes: '', outcome })
-    }
+  async #unrecorded(exchange: Exchange, { outcome }: Part, error: unknown): Promise<void> {
+    if (!(error instanceof Fault) || error.code !== 'unrecordable') throw error
+    this.stop(unrecordable())
+    const operation = exchange.operation?.id
+    if (outcome) await this.record({ type: 'answer', ...this.place(), operation, size: 0, bytes: '', outcome })
   }
 
   #answerEntry(exchange: Exchange, part: Part, { bytes }: Masked): Entry {
     const operation = exchange.operation?.id
-    return {
-      type: 'answer',
-      ...this.place(),
-      operation,
-      ...this.#answers.keep(operation, bytes),
-      outcome: part.outcome,
-    }
+    const { session, target, identity } = this.place()
+    const { size, bytes: whole, digest } = this.#answers.keep(operation, bytes)
+    return { type: 'answer', session, target, identity, operation, size, bytes: whole, digest, outcome: part.outcome }
   }
 
   /** Appends an entry of this session. Throws Fault `unrecordable`. */
@@ -254,9 +280,8 @@ export class Session implements AsyncDisposable {
   }
 
   /** The fields that every entry of this session repeats. */
-  place(): { session: SessionId; target: string; identity: string } {
-    const { id, target, identity } = this.opening
-    return { session: id, target, identity: identityId(identity) }
+  place(): InSession {
+    return this.#place
   }
 
   /** Waits until everything sent before was answered and the answers replied. */

@@ -2,7 +2,7 @@ import type { Clock } from '../gateway/clock.ts'
 import { checkpointLine, signCheckpoint } from './checkpoint.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { LogKey } from './key.ts'
-import { encodeMembers } from './line.ts'
+import { encodeMembers } from './encode-entry.ts'
 import type { Queue } from './queue.ts'
 
 export type CheckpointsOptions = {

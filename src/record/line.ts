@@ -1,5 +1,5 @@
 import { createHash, hash } from 'node:crypto'
-import type { Entry, StoredEntry } from './entry.ts'
+import type { StoredEntry } from './entry.ts'
 
 /** The last record of a log: what the next one is chained to. */
 export type Head = { readonly seq: number; readonly hash: string }
@@ -24,17 +24,6 @@ export type Line = {
 const TAIL_BYTES = ',"hash":"'.length + 64 + '"}'.length
 const HEAD = /^\{"v":1,"seq":([1-9]\d{0,14}),"at":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)","type":"([a-z.]+)"/
 const TAIL = /^,"hash":"([0-9a-f]{64})"\}$/
-
-/** The entry's members as JSON without the opening brace and with `type` first, ready for `encodeLine`. */
-export function encodeMembers(entry: Entry): string {
-  const text = JSON.stringify(entry)
-  // Measured: a copy of the entry costs more than its JSON does, and most are made with their type first.
-  return (text.startsWith('{"type":') ? text : withTypeFirst(entry)).slice(1, -1)
-}
-
-function withTypeFirst({ type, ...rest }: Entry): string {
-  return JSON.stringify({ type, ...rest })
-}
 
 /** The record after `head` as a line with its newline, and the head it makes (docs/reference/records.md, The chain). */
 export function encodeLine(head: Head, at: string, members: string): { readonly line: string; readonly head: Head } {

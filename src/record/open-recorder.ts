@@ -30,6 +30,8 @@ export type RecorderOptions = {
   readonly onCheckpoint: (line: string) => void
   /** Called for each entry once it is written, in order, `at` in ms since the epoch. Must not throw. */
   readonly onStored?: (seq: number, at: number, entry: Entry, place: Place) => void
+  /** Told why something could not be appended. Must not throw. */
+  readonly onFailed?: (error: unknown) => void
   /** A new segment is begun after about this size. 64 MiB unless given. */
   readonly segmentBytes?: number
   /** Disk space kept for the records that end what runs: below it nothing new is recorded. 16 MiB unless given. */

@@ -1,8 +1,9 @@
 import type { Clock } from '../gateway/clock.ts'
+import { encodeMembers } from './encode-entry.ts'
 import { Fault } from '../gateway/fault.ts'
 import type { Entry } from './entry.ts'
 import type { LogFiles } from './files.ts'
-import { encodeMembers, MAX_LINE_BYTES } from './line.ts'
+import { MAX_LINE_BYTES } from './line.ts'
 import type { Recorder, Stored } from './recorder.ts'
 import type { Syncs } from './syncs.ts'
 import type { Draft, Place, Tail } from './tail.ts'
@@ -15,6 +16,7 @@ export type QueueOptions = {
   readonly syncs: Syncs
   readonly reserveBytes: number
   readonly onStored?: (seq: number, at: number, entry: Entry, place: Place) => void
+  readonly onFailed?: (error: unknown) => void
 }
 
 /** Gathers what is appended in one turn of the event loop into one write. */
@@ -29,14 +31,15 @@ export interface Queue {
   readonly isClosed: () => boolean
 }
 
-type Waiting = {
-  readonly entry: Entry
-  readonly members: string
-  readonly synced: boolean
-  readonly done: PromiseWithResolvers<Stored>
+/** What goes out in one write: everything in it is stored together, or nothing is. */
+type Batch = {
+  readonly entries: Entry[]
+  readonly members: string[]
+  readonly last: Last[]
+  /** Of those who wait for `written`, and for `synced`; none: nobody does. */
+  written?: PromiseWithResolvers<Stored>
+  synced?: PromiseWithResolvers<Stored>
 }
-
-type Batch = { readonly waiting: readonly Waiting[]; readonly last: readonly Last[] }
 type Last = { readonly draft: (at: string) => Draft; readonly done: PromiseWithResolvers<void> }
 
 /** Room for the members that the log adds to an entry's own. */
@@ -46,24 +49,25 @@ const SPACE_CHECK_MS = 250
 export function startQueue(options: QueueOptions): Queue {
   const { clock, tail, syncs } = options
   const hasRoom = watchSpace(options)
-  let waiting: Waiting[] = []
-  let last: Last[] = []
-  let scheduled = false
+  let next: Batch | undefined
   let closed = false
   let appended = 0
 
   function append(entry: Entry, durability: 'written' | 'synced'): Promise<Stored> {
-    const done = Promise.withResolvers<Stored>()
     const members = encodeMembers(entry)
     const why = objection(entry, members)
-    if (why !== undefined) {
-      done.reject(new Fault('unrecordable', why))
-      return done.promise
-    }
+    if (why !== undefined) return refused(why)
     appended += 1
-    waiting.push({ entry, members, synced: durability === 'synced', done })
-    schedule()
-    return done.promise
+    const batch = nextBatch()
+    batch.entries.push(entry)
+    batch.members.push(members)
+    return (batch[durability] ??= Promise.withResolvers()).promise
+  }
+
+  function refused(why: string): Promise<never> {
+    const error = new Fault('unrecordable', why)
+    options.onFailed?.(error)
+    return Promise.reject(error)
   }
 
   function objection(entry: Entry, members: string): string | undefined {
@@ -76,53 +80,45 @@ export function startQueue(options: QueueOptions): Queue {
   function appendLast(draft: (at: string) => Draft): Promise<void> {
     if (closed) return Promise.reject(new Fault('unrecordable', 'the log is closed'))
     const done = Promise.withResolvers<void>()
-    last.push({ draft, done })
-    schedule()
+    nextBatch().last.push({ draft, done })
     return done.promise
   }
 
   /** Measured: setImmediate runs once for all sockets of a turn; a microtask would run, and write, after each of them. */
-  function schedule(): void {
-    if (scheduled) return
-    scheduled = true
-    setImmediate(flush)
+  function nextBatch(): Batch {
+    if (next === undefined) setImmediate(flush)
+    next ??= { entries: [], members: [], last: [] }
+    return next
   }
 
   function flush(): void {
-    const batch: Batch = { waiting, last }
-    waiting = []
-    last = []
-    scheduled = false
+    const batch = next!
+    next = undefined
     const now = clock.now()
     const at = new Date(now).toISOString()
-    const drafts = [
-      ...batch.waiting.map(
-        ({ members }) =>
-          () =>
-            members,
-      ),
-      ...batch.last.map(({ draft }) => draft(at)),
-    ]
+    const drafts: (string | Draft)[] = batch.members
+    for (const { draft } of batch.last) drafts.push(draft(at))
     try {
       settle(batch, now, tail.write(at, drafts))
     } catch (error) {
-      for (const { done } of [...batch.waiting, ...batch.last]) done.reject(error)
+      options.onFailed?.(error)
+      for (const done of [batch.written, batch.synced, ...batch.last.map((each) => each.done)]) done?.reject(error)
     }
   }
 
   function settle(batch: Batch, now: number, places: readonly Place[]): void {
-    const firstSeq = tail.head().seq - places.length + 1
-    const needsSync = batch.last.length > 0 || tail.isFull() || batch.waiting.some(({ synced }) => synced)
+    const { written, synced } = batch
+    const { seq } = tail.head()
+    const stored = { seq } as Stored
+    const needsSync = batch.last.length > 0 || synced !== undefined || tail.isFull()
     const durable = needsSync ? syncs.wait() : undefined
     // Whoever asked for `synced` is told below; a segment that is only full tries again with the next batch.
-    void durable?.catch(() => undefined)
-    batch.waiting.forEach(({ entry, synced, done }, index) => {
-      const stored = { seq: firstSeq + index } as Stored
-      if (synced) durable!.then(() => done.resolve(stored), done.reject)
-      else done.resolve(stored)
-      options.onStored?.(stored.seq, now, entry, places[index]!)
-    })
+    void durable?.catch((error: unknown) => options.onFailed?.(error))
+    written?.resolve(stored)
+    if (synced) durable!.then(() => synced.resolve(stored), synced.reject)
     for (const { done } of batch.last) durable!.then(done.resolve, done.reject)
+    const first = seq - places.length + 1
+    batch.entries.forEach((entry, index) => options.onStored?.(first + index, now, entry, places[index]!))
   }
 
   return { append, appendLast, appended: () => appended, close: () => void (closed = true), isClosed: () => closed }

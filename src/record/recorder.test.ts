@@ -20,11 +20,20 @@ describe('appending', () => {
     const stored = await Promise.all(['a', 'b', 'c'].map((text) => recorder.append(operation(text), 'written')))
     assert.deepEqual(
       stored.map(({ seq }) => seq),
-      [3, 4, 5],
+      [5, 5, 5],
     )
     assert.deepEqual(
-      log.lines().map((line) => (JSON.parse(line) as { seq: number }).seq),
-      [1, 2, 3, 4, 5],
+      log.lines().map((line) => {
+        const { seq, text } = JSON.parse(line) as { seq: number; text?: string }
+        return [seq, text]
+      }),
+      [
+        [1, undefined],
+        [2, undefined],
+        [3, 'a'],
+        [4, 'b'],
+        [5, 'c'],
+      ],
     )
   })
 
@@ -181,7 +190,7 @@ describe('a disk that fails', () => {
       broken = true
       const first = recorder.append(operation('a'), 'written')
       await assert.rejects(recorder.append(operation('b'), 'synced'), unrecordable)
-      assert.equal((await first).seq, 3)
+      assert.equal((await first).seq, 4)
       broken = false
       assert.equal((await recorder.append(operation('c'), 'synced')).seq, 6)
     }

@@ -1,7 +1,7 @@
 import type { Entry } from './entry.ts'
 
 declare const stored: unique symbol
-/** Proof that an entry is in the log. Made by the recorder only. */
+/** Proof that an entry is in the log: `seq` is that of the last record of its write. Made by the recorder only. */
 export type Stored = { readonly seq: number; readonly [stored]: true }
 
 /**

@@ -2,14 +2,15 @@ import { join } from 'node:path'
 import { Fault } from '../gateway/fault.ts'
 import type { SegmentStarted } from './entry.ts'
 import type { LogFiles } from './files.ts'
-import { encodeLine, encodeMembers } from './line.ts'
+import { encodeMembers } from './encode-entry.ts'
+import { encodeLine } from './line.ts'
 import type { Head } from './line.ts'
 import { segmentName } from './segments.ts'
 
 /** Where a record lies: file, offset and length in bytes, its newline included. */
 export type Place = { readonly segment: string; readonly offset: number; readonly length: number }
 
-/** The members of a record (see `encodeMembers`), given the record that it will follow. */
+/** The members of a record (see `encodeMembers`), of which some hang on the record that it will follow. */
 export type Draft = (head: Head) => string
 
 export type TailOptions = {
@@ -27,10 +28,10 @@ export type TailOptions = {
 export interface Tail {
   head(): Head
   /**
-   * All of the drafts as consecutive records with one write(2), or none: on a failure the file is cut back to its last
+   * All of these members as consecutive records with one write(2), or none: on a failure the file is cut back to its last
    * good length and Fault `unrecordable` is thrown; the next call tries again.
    */
-  write(at: string, drafts: readonly Draft[]): readonly Place[]
+  write(at: string, drafts: readonly (string | Draft)[]): readonly Place[]
   /** The segment has its size: the next `sync` ends it. */
   isFull(): boolean
   /** Makes what was written before the call durable. After a failure (Fault `unrecordable`) a new segment is begun. */
@@ -56,7 +57,7 @@ export function openTail(options: TailOptions): Tail {
   let next: Next = { reason: head.seq === 0 ? 'new' : 'full' }
   let syncedSeq = head.seq
 
-  function write(at: string, drafts: readonly Draft[]): readonly Place[] {
+  function write(at: string, drafts: readonly (string | Draft)[]): readonly Place[] {
     try {
       segment ??= create(options, head)
       const isNew = segment.length === 0
@@ -134,17 +135,18 @@ function headerDraft(options: TailOptions, next: Next): Draft {
 
 type Batch = { readonly bytes: Buffer; readonly lengths: readonly number[]; readonly head: Head }
 
-function encodeBatch(start: Head, at: string, drafts: readonly Draft[]): Batch {
+function encodeBatch(start: Head, at: string, drafts: readonly (string | Draft)[]): Batch {
   let head = start
-  let text = ''
-  const lengths: number[] = []
+  const lines: string[] = []
   for (const draft of drafts) {
-    const record = encodeLine(head, at, draft(head))
+    const record = encodeLine(head, at, typeof draft === 'string' ? draft : draft(head))
     head = record.head
-    text += record.line
-    lengths.push(Buffer.byteLength(record.line))
+    lines.push(record.line)
   }
-  return { bytes: Buffer.from(text), lengths, head }
+  const text = lines.join('')
+  const bytes = Buffer.from(text)
+  const isAscii = bytes.length === text.length
+  return { bytes, lengths: lines.map((line) => (isAscii ? line.length : Buffer.byteLength(line))), head }
 }
 
 function placesOf(segment: Segment, lengths: readonly number[]): readonly Place[] {

@@ -22,10 +22,10 @@ export type Result = 'done' | 'failed' | 'skipped'
 export type Expectation = {
   readonly sent: Sent
   /** There is a COPY in it. */
-  readonly copies?: boolean
+  readonly copies?: boolean | undefined
   /** Sees every frame of the answer, in order. */
-  readonly frame?: (frame: Frame) => void
-  readonly done?: (result: Result) => void
+  frame?(frame: Frame): void
+  done?(result: Result): void
 }
 
 /** Of a COPY. */

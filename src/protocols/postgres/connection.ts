@@ -7,6 +7,7 @@ import type { Soon } from '../../gateway/source.ts'
 import type { NameChange } from '../../sql/reader.ts'
 import { Answers } from './answers.ts'
 import { CopyIn } from './copy-in.ts'
+import { Plans } from './descriptions.ts'
 import { Descriptors } from './descriptors.ts'
 import type { Egress } from './egress.ts'
 import { encodeBind, encodeClose, encodeExecute, encodeFlush, encodeParse, encodeSync } from './encode.ts'
@@ -55,6 +56,8 @@ export class Connection {
   readonly statements = new Names<Prepared>(({ text }) => text.length)
   readonly portals = new Names<Portal>(({ bind }) => bind?.length ?? 0)
   readonly egress: Egress
+  /** Of answers whose texts can show nothing that is hidden. */
+  readonly harmlessEgress: Egress
   /** Counts the Syncs and Queries: names change for certain only with the answer to one. */
   batch = 0
   /** What was sent since the last Sync or Query. */
@@ -99,11 +102,13 @@ export class Connection {
       (status) => this.#settled(status),
     )
     this.egress = {
+      plans: new Plans(target.catalog),
       classesOf: (table, column) => target.catalog.classesOf(table, column) ?? this.#uncommitted(table),
       withholdsTexts: session.opening.hidden.length > 0,
       withholdsPayloads: session.opening.hidden.length > 0,
       ending: () => (this.toldEnd = true),
     }
+    this.harmlessEgress = { ...this.egress, withholdsTexts: false }
   }
 
   /** Starts reading the target. */
@@ -287,7 +292,7 @@ export class Connection {
     this.portals.forget(({ bind }) => bind !== undefined)
     if (this.changedSchema) this.target.catalog.expire()
     this.changedSchema = false
-    if (this.answers.quiet) this.nameChanges = []
+    if (this.nameChanges.length > 0 && this.answers.quiet) this.nameChanges = []
   }
 
   /** The gateway's own questions come before the client's: a target that does not answer them is given up. */

@@ -8,13 +8,14 @@ import { TARGET_LIMITS } from './limits.ts'
 import { decodeErrorFields } from './messages-target.ts'
 
 const masker = createMasker({ hidden: ['pii'], detect: ['email', 'private_key'] })
-const withholding: Egress = { classesOf: () => [], withholdsTexts: true, withholdsPayloads: true }
-const searching: Egress = { classesOf: () => [], withholdsTexts: false, withholdsPayloads: false }
+const plans: Egress['plans'] = { of: (_fields, _hides, make) => make() }
+const withholding: Egress = { plans, classesOf: () => [], withholdsTexts: true, withholdsPayloads: true }
+const searching: Egress = { plans, classesOf: () => [], withholdsTexts: false, withholdsPayloads: false }
 
 function masked(bytes: Buffer, egress: Egress): Buffer {
   const part = new AnswerPart(
     [{ type: bytes[0]!, bytes }],
-    { inline: false, copies: [], hides: [], statement: 0 },
+    { inline: false, described: {}, copies: [], hides: [], statement: 0 },
     egress,
   )
   return Buffer.from(part.mask(masker))

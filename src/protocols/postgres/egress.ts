@@ -4,6 +4,7 @@ import type { Hides } from '../../sql/flow.ts'
 import type { CopyForm } from '../../sql/reader.ts'
 import { Fault } from '../../gateway/fault.ts'
 import { CopyOut } from './copy-out.ts'
+import { fieldsOf, type Described, type Plans } from './descriptions.ts'
 import { encodeErrorResponse, encodeNoticeResponse, encodeNotificationResponse } from './encode.ts'
 import type { Frame } from './frames.ts'
 import {
@@ -13,7 +14,6 @@ import {
   decodeNotificationResponse,
   decodeParameterDescription,
   decodeParameterStatus,
-  decodeRowDescription,
   type ErrorFields,
   type RowField,
 } from './messages-target.ts'
@@ -25,6 +25,7 @@ import { maskDataRow, planRow, type ClassesOf, type RowPlan } from './rows.ts'
 /** What the filter has to know of the session. */
 export type Egress = {
   readonly classesOf: ClassesOf
+  readonly plans: Pick<Plans, 'of'>
   /** True when texts may show what is hidden from the session: triggers, constraints and cascades put values there. */
   readonly withholdsTexts: boolean
   /** True when anything is hidden: a notification comes from another session, whatever this one is doing. */
@@ -82,6 +83,8 @@ export type Columns = {
   plan?: RowPlan
   /** True for a Query, where each RowDescription is that of the rows behind it; elsewhere it may be of anything. */
   readonly inline: boolean
+  /** Of the statement. */
+  readonly described: Described
   /** What is hidden in the rows of each statement, and which of them is answered now. */
   readonly hides: readonly (Hides | undefined)[]
   statement: number
@@ -116,7 +119,7 @@ export class AnswerPart implements Part {
     if (this.#columns.copy) this.#copyAllows(name)
     switch (name) {
       case 'RowDescription':
-        if (this.#columns.inline) this.#describe(decodeRowDescription(frame))
+        if (this.#columns.inline) this.#describe(fieldsOf(this.#columns.described, frame))
         return frame.bytes
       case 'DataRow':
         this.#columns.plan ??= this.#plan(masker)
@@ -160,8 +163,10 @@ export class AnswerPart implements Part {
   }
 
   #plan(masker: Masker): RowPlan {
-    const { hides, statement } = this.#columns
-    return planRow(this.#fields(), this.#egress.classesOf, masker, hides[statement])
+    const fields = this.#fields()
+    const hides = this.#columns.hides[this.#columns.statement]
+    const { plans, classesOf } = this.#egress
+    return plans.of(fields, hides, () => planRow(fields, classesOf, masker, hides))
   }
 
   #describe(fields: readonly RowField[]): void {

@@ -3,9 +3,10 @@ import type { Exchange, Masked, Outcome, Part, Pause, Waiting } from '../../gate
 import { Fault } from '../../gateway/fault.ts'
 import type { Permit } from '../../gateway/permit.ts'
 import { soon, type Soon, type Source } from '../../gateway/source.ts'
-import type { Expectation, Sent } from './answers.ts'
+import type { Expectation, Result, Sent } from './answers.ts'
 import type { Connection } from './connection.ts'
 import type { Portal } from './portals.ts'
+import { fieldsOf } from './descriptions.ts'
 import { AnswerPart, type Columns } from './egress.ts'
 import type { CopyForm } from '../../sql/reader.ts'
 import { encodeReadyForQuery } from './encode.ts'
@@ -86,7 +87,13 @@ export class PostgresExchange implements Exchange {
     this.#connection = connection
     this.#making = making
     const { sense, style } = making
-    this.#columns = { inline: style === 'simple', copies: this.#copies('out'), hides: sense?.hides ?? [], statement: 0 }
+    this.#columns = {
+      inline: style === 'simple',
+      described: sense?.described ?? {},
+      copies: this.#copies('out'),
+      hides: sense?.hides ?? NOTHING_HIDDEN,
+      statement: 0,
+    }
     this.#inbox = new Inbox(connection.waiting, making.received)
   }
 
@@ -149,11 +156,11 @@ export class PostgresExchange implements Exchange {
       portal.startedIn = connection.batch
     }
     if (this.#mayAskForInput) connection.copyIn.expect(this.#copies('in').length)
-    connection.changeNames(this.#making.sense?.nameChanges ?? [])
+    if (this.#making.sense) connection.changeNames(this.#making.sense.nameChanges)
     if (operation) connection.descriptors.follow(operation)
     for (const message of messages) {
       if (message.sent)
-        connection.answers.expect(this.#inbox.expectation(message.sent, this.#watch(message), message.hidden))
+        connection.answers.expect(this.#inbox.expectation(message.sent, new Watch(this, message), message.hidden))
     }
     this.#inbox.seal()
     if (style === 'simple' || messages.at(-1)?.sent === 'Sync') connection.settle()
@@ -211,10 +218,10 @@ export class PostgresExchange implements Exchange {
   #part({ frames, last }: Batch): Soon<Part | undefined> {
     const outcome = last && this.operation?.stage === 'execute' ? this.#ended() : undefined
     if (frames.length === 0 && !outcome) return this.#nextPart()
-    const { egress, target } = this.#connection
-    const withholdsTexts = egress.withholdsTexts && !this.#harmless
-    const part = new AnswerPart(frames, this.#columns, { ...egress, withholdsTexts }, outcome)
-    return soon(target.catalog.learn(origins(frames, this.#columns)), () => part)
+    const { egress, harmlessEgress, target } = this.#connection
+    const part = new AnswerPart(frames, this.#columns, this.#harmless ? harmlessEgress : egress, outcome)
+    const learned = target.catalog.learn(origins(frames, this.#columns))
+    return learned ? learned.then(() => part) : part
   }
 
   /** Of an answer that the end of the session has cut off nobody knows how it would have ended. */
@@ -227,25 +234,20 @@ export class PostgresExchange implements Exchange {
     return this.#connection.reply(part.bytes)
   }
 
-  #watch(message: Outgoing): Partial<Expectation> {
+  get copies(): boolean {
+    return this.#making.sense !== undefined && this.#making.sense.copies.length > 0
+  }
+
+  /** One of its messages was answered, whole; `runs`: the one that runs the operation. */
+  over(message: Outgoing, runs: boolean, result: Result): void {
     const { portal } = this.#making
-    const runs = message.sent === 'Query' || message.sent === 'Execute'
-    return {
-      copies: runs && (this.#making.sense?.copies ?? []).length > 0,
-      frame: (frame) => {
-        message.frame?.(frame)
-        this.#note(frame)
-      },
-      done: (result) => {
-        message.done?.(result)
-        if (this.#mayAskForInput && runs) this.#connection.copyIn.over(this.#copies('in').length - this.#fed)
-        if (message.sent === 'Execute' && result === 'skipped' && portal) portal.started = false
-      },
-    }
+    message.done?.(result)
+    if (runs && this.#mayAskForInput) this.#connection.copyIn.over(this.#copies('in').length - this.#fed)
+    if (message.sent === 'Execute' && result === 'skipped' && portal) portal.started = false
   }
 
   /** Reads how the operation ended off its answer. */
-  #note(frame: Frame): void {
+  note(frame: Frame): void {
     const failed = this.#outcome.status === 'failed'
     if (frame.type === BACKEND.DataRow && this.#making.portal) this.#columns.fields ??= this.#making.portal.fields
     this.#noteInput(frame)
@@ -282,8 +284,42 @@ export class PostgresExchange implements Exchange {
   }
 }
 
-/** Where the columns of the rows in a batch come from; expressions come from nowhere. */
-function origins(frames: readonly Frame[], columns: Columns): readonly RowField[] {
-  const described = frames.filter(({ type }) => type === BACKEND.RowDescription).flatMap(decodeRowDescription)
-  return (columns.plan ? described : [...(columns.fields ?? []), ...described]).filter(({ tableOid }) => tableOid !== 0)
+/** Follows the answer to one message of an exchange. */
+class Watch implements Partial<Expectation> {
+  readonly copies: boolean
+  readonly #exchange: PostgresExchange
+  readonly #message: Outgoing
+  readonly #runs: boolean
+
+  constructor(exchange: PostgresExchange, message: Outgoing) {
+    this.#exchange = exchange
+    this.#message = message
+    this.#runs = message.sent === 'Query' || message.sent === 'Execute'
+    this.copies = this.#runs && exchange.copies
+  }
+
+  frame(frame: Frame): void {
+    this.#message.frame?.(frame)
+    this.#exchange.note(frame)
+  }
+
+  done(result: Result): void {
+    this.#exchange.over(this.#message, this.#runs, result)
+  }
+}
+
+const NOTHING_HIDDEN: readonly undefined[] = []
+const NO_FIELDS: readonly RowField[] = []
+
+/** The columns that the rows in a batch may have. */
+function origins(
+  frames: readonly Frame[],
+  { inline, described, plan, fields = NO_FIELDS }: Columns,
+): readonly RowField[] {
+  const known = plan ? NO_FIELDS : fields
+  if (!inline) return known
+  const descriptions = frames.filter(({ type }) => type === BACKEND.RowDescription)
+  if (descriptions.length === 0) return known
+  if (descriptions.length === 1 && known.length === 0) return fieldsOf(described, descriptions[0]!)
+  return [...known, ...descriptions.flatMap(decodeRowDescription)]
 }

@@ -33,19 +33,13 @@ export class Inbox {
    */
   expectation(sent: Expectation['sent'], also: Partial<Expectation> = {}, hidden = false): Expectation {
     this.#open++
-    return {
-      sent,
-      copies: also.copies,
-      frame: (frame) => {
-        also.frame?.(frame)
-        if (!hidden || !DESCRIBES.has(frame.type)) this.put(frame)
-      },
-      done: (result: Result) => {
-        also.done?.(result)
-        this.#open--
-        this.#notify()
-      },
-    }
+    return new Arriving(this, sent, also, hidden)
+  }
+
+  /** One of the expectations is over. */
+  settle(): void {
+    this.#open--
+    this.#notify()
   }
 
   put(frame: Frame): void {
@@ -89,5 +83,32 @@ export class Inbox {
     const wake = this.#wake
     this.#wake = undefined
     wake?.()
+  }
+}
+
+/** What is expected for one inbox. */
+class Arriving implements Expectation {
+  readonly sent: Expectation['sent']
+  readonly copies: boolean | undefined
+  readonly #inbox: Inbox
+  readonly #also: Partial<Expectation>
+  readonly #hidden: boolean
+
+  constructor(inbox: Inbox, sent: Expectation['sent'], also: Partial<Expectation>, hidden: boolean) {
+    this.sent = sent
+    this.copies = also.copies
+    this.#inbox = inbox
+    this.#also = also
+    this.#hidden = hidden
+  }
+
+  frame(frame: Frame): void {
+    this.#also.frame?.(frame)
+    if (!this.#hidden || !DESCRIBES.has(frame.type)) this.#inbox.put(frame)
+  }
+
+  done(result: Result): void {
+    this.#also.done?.(result)
+    this.#inbox.settle()
   }
 }

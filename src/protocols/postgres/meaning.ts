@@ -62,13 +62,13 @@ export function digestOf(
   const { session, target, answers, unsettled, meaning } = connection
   const { text, sent, touches, usedTexts, isTemporary } = understood
   const lines = [
-    JSON.stringify([
+    (understood.named ??= JSON.stringify([
       target.name,
       isTemporary ? session.opening.id : '',
       text,
       usedTexts,
       ...(sent === undefined ? [] : [sent]),
-    ]),
+    ])),
     portal ? JSON.stringify([portal.parameters, portal.formats, portal.prepared.types]) : '[]',
     target.catalog.identify(touches),
     meaning.settings(understood, stage, answers.quiet && unsettled.messages === 0),

@@ -21,6 +21,8 @@ export type Understood = Sense & {
   readonly sent?: string | undefined
   /** Changes to session names, each with the place of its statement in the text. */
   readonly proposals: readonly { readonly statement: number; readonly proposal: Proposal }[]
+  /** Its texts and where they are for, as they enter the digest; once one was asked for. */
+  named?: string
 }
 
 /** Reads a text against the target's catalog as it is now. */
@@ -80,15 +82,18 @@ function followed(connection: Connection, understood: Understood): Understood {
 /** Read again by a catalog of this moment, where an older one may not do. */
 function readFresh(connection: Connection, text: string): Soon<Reading> {
   return soon(read(connection, text), (reading) => {
-    if ('objection' in reading || !(sendsUnmasked(connection, reading) || namesUnknown(connection, reading)))
-      return reading
+    if ('objection' in reading || !needsFresh(connection, reading)) return reading
     connection.target.catalog.expire()
     return read(connection, text)
   })
 }
 
+function needsFresh(connection: Connection, reading: Pick<Read, 'statements'>): boolean {
+  return sendsUnmasked(connection, reading) || namesUnknown(connection, reading)
+}
+
 /** Rows of a COPY carry no origin that would be masked. */
-function sendsUnmasked({ session }: Connection, { statements }: Read): boolean {
+function sendsUnmasked({ session }: Connection, { statements }: Pick<Read, 'statements'>): boolean {
   return session.opening.hidden.length > 0 && statements.some(({ copy }) => copy?.direction === 'out')
 }
 
@@ -96,7 +101,7 @@ function sendsUnmasked({ session }: Connection, { statements }: Read): boolean {
  * A relation that the catalog does not have may have been made since, by somebody else, to show any other. That of an open
  * target never has the system's own.
  */
-function namesUnknown({ target, nameChanges }: Connection, { statements }: Read): boolean {
+function namesUnknown({ target, nameChanges }: Connection, { statements }: Pick<Read, 'statements'>): boolean {
   const leftOut = ({ id }: Touch['resource']): boolean => target.open && isSystemSchema(schemaOf(id))
   const unknown = statements.flatMap(({ touches }) =>
     touches.filter(({ resource: own }) => own.type === 'Table' && !target.catalog.knows(own.id) && !leftOut(own)),
@@ -229,8 +234,44 @@ function textOf({ text, place }: Prepared): string {
 
 /** What it would do now to run a statement prepared on the wire or by SQL, or a cursor. */
 export function understandPrepared(connection: Connection, prepared: Prepared): Soon<Understood> {
-  const { text, place } = prepared
-  return place === undefined ? understand(connection, text) : understandMade(connection, prepared, place)
+  const { place } = prepared
+  if (place !== undefined) return understandMade(connection, prepared, place)
+  return soon(connection.target.catalog.get(), () => recalled(connection, prepared) ?? remembered(connection, prepared))
+}
+
+/** How a statement was understood last, and what that hangs on: good as long as all of it is the same. */
+export type Recent = {
+  readonly understood: Understood
+  readonly version: string | undefined
+  readonly searchPath: Connection['meaning']['searchPath']
+  readonly nameChanges: Connection['nameChanges']
+}
+
+function recalled(connection: Connection, { recent }: Prepared): Understood | undefined {
+  const { meaning, nameChanges, target } = connection
+  const isSame =
+    recent !== undefined &&
+    recent.version === target.catalog.version &&
+    recent.searchPath === meaning.searchPath &&
+    recent.nameChanges === nameChanges
+  return isSame ? followed(connection, recent.understood) : undefined
+}
+
+/** Only what is known at once was surely read by what holds now. */
+function remembered(connection: Connection, prepared: Prepared): Soon<Understood> {
+  const understood = understand(connection, prepared.text)
+  if (understood instanceof Promise || !lasts(connection, understood)) return understood
+  const { meaning, nameChanges, target } = connection
+  const { version } = target.catalog
+  prepared.recent = { understood, version, searchPath: meaning.searchPath, nameChanges }
+  return understood
+}
+
+/** Names of the session may mean something else each time, and some texts are read by a catalog of the moment each time. */
+function lasts(connection: Connection, understood: Understood): boolean {
+  const { objection, statements } = understood
+  const hangsOnNames = statements.some(({ uses }) => uses)
+  return !objection && !hangsOnNames && !needsFresh(connection, understood)
 }
 
 async function understandMade(connection: Connection, prepared: Prepared, place: number): Promise<Understood> {

@@ -1,6 +1,8 @@
 import type { Statement } from '../../sql/reader.ts'
 import type { Format } from './messages-client.ts'
 import type { RowField } from './messages-target.ts'
+import type { Described } from './descriptions.ts'
+import type { Recent } from './operations.ts'
 
 /** A prepared statement, by wire or by SQL. `statement` is absent for an empty text. */
 export type Prepared = {
@@ -10,6 +12,9 @@ export type Prepared = {
   readonly types?: readonly number[]
   /** Made by SQL: the place, in its text, of the statement that made it. */
   readonly place?: number
+  /** As it was understood last. */
+  recent?: Recent
+  readonly described?: Described
 }
 
 /** A portal bound by wire, or a cursor declared by SQL. */

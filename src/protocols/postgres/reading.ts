@@ -5,6 +5,7 @@ import { soon, type Soon, type Source } from '../../gateway/source.ts'
 import type { Result } from './answers.ts'
 import type { Connection } from './connection.ts'
 import { NOTHING_ELSE, readInput } from './copy-in.ts'
+import { fieldsOf } from './descriptions.ts'
 import type { Portal, Prepared } from './portals.ts'
 import { encodeDescribe, encodeParse, encodeQuery } from './encode.ts'
 import { PostgresExchange, type Outgoing } from './exchanges.ts'
@@ -23,7 +24,6 @@ import {
   type Bind,
   type Parse,
 } from './messages-client.ts'
-import { decodeRowDescription } from './messages-target.ts'
 import type { Proposal } from './names.ts'
 import { look, operationOf, understand, understandPrepared, unreadable, type Understood } from './operations.ts'
 
@@ -184,7 +184,7 @@ function readParse(connection: Connection, frame: Frame): Soon<Exchange> {
 
 function parseOf(connection: Connection, frame: Frame, parse: Parse, understood: Understood): Exchange {
   const { name, query, types } = parse
-  const prepared = { text: query, statement: understood.statements[0], types }
+  const prepared = { text: query, statement: understood.statements[0], types, described: {} }
   const proposal = connection.statements.propose(name, prepared, connection.batch)
   const bytes = understood.sent === undefined ? frame.bytes : encodeParse(name, understood.sent, types)
   const message: Outgoing = { bytes, sent: 'Parse', done: confirming(proposal) }
@@ -270,8 +270,9 @@ function describing(connection: Connection, portal: Portal, bytes: Buffer): Outg
 }
 
 function keepFields(portal: Portal): (frame: Frame) => void {
+  const { described = {} } = portal.prepared
   return (frame) => {
-    if (frame.type === BACKEND.RowDescription) portal.fields = decodeRowDescription(frame)
+    if (frame.type === BACKEND.RowDescription) portal.fields = fieldsOf(described, frame)
     if (frame.type === BACKEND.NoData) portal.fields = []
   }
 }

@@ -1,6 +1,7 @@
 import type { Effect, Refusal, Touch } from '../../gateway/domain.ts'
 import type { Hides } from '../../sql/flow.ts'
 import type { CopyForm, NameChange, Statement } from '../../sql/reader.ts'
+import type { Described } from './descriptions.ts'
 
 /** What a text was found to do, in parts. */
 export type Found = {
@@ -35,6 +36,7 @@ export type Sense = Found & {
   /** What stands in a temporary schema, or is hidden by something there, is that in one session only. */
   readonly isTemporary: boolean
   readonly nameChanges: readonly NameChange[]
+  readonly described: Described
 }
 
 /** Statements of these actions leave every setting as it is. */
@@ -57,6 +59,7 @@ export function senseOf(found: Found): Sense {
     changesSchema: touches.some(({ action }) => CHANGE_SCHEMA.includes(action)),
     isTemporary: touches.some(({ resource }) => resource.id.includes('/pg_temp')),
     nameChanges: all.flatMap(({ nameChanges }) => nameChanges),
+    described: {},
   }
 }
 

@@ -4,6 +4,7 @@ import { Fault } from '../../gateway/fault.ts'
 import { soon, type Soon } from '../../gateway/source.ts'
 import type { CatalogReading, CatalogSource } from './catalog.ts'
 
+/** Of a column of a result; a `tableOid` of 0: it comes from no relation. */
 type Origin = { readonly tableOid: number; readonly columnNumber: number }
 
 /** The catalog of one target as its sessions use it: fresh when a text is read, looked up when a row is masked. */
@@ -18,6 +19,8 @@ export class TargetCatalog {
   /** Temporary schemas, by the role whose they are. */
   #temporary = new Map<string, readonly string[]>()
   #version: string | undefined
+  /** Columns that it has, all of them. */
+  #learned = new WeakSet<readonly Origin[]>()
   #largeObjects: ReadonlyMap<number, string> = new Map()
   #expired = false
 
@@ -35,15 +38,23 @@ export class TargetCatalog {
     return soon(read, (reading) => this.#keep(reading))
   }
 
+  /** Of what it was when it was last asked for; undefined before that. */
+  get version(): string | undefined {
+    return this.#version
+  }
+
   /** Something changed it: the next reader reads it again. */
   expire(): void {
     this.#expired = true
   }
 
   /** Reads it again if a column that rows come from is not in it. */
-  learn(origins: readonly Origin[]): Soon<void> {
-    if (origins.every(({ tableOid, columnNumber }) => this.classesOf(tableOid, columnNumber))) return
-    return this.#source.renew().then((reading) => void this.#keep(reading))
+  learn(origins: readonly Origin[]): Promise<void> | undefined {
+    if (origins.length === 0 || this.#learned.has(origins)) return undefined
+    if (!origins.every((origin) => origin.tableOid === 0 || this.classesOf(origin.tableOid, origin.columnNumber)))
+      return this.#source.renew().then((reading) => void this.#keep(reading))
+    this.#learned.add(origins)
+    return undefined
   }
 
   /**
@@ -61,7 +72,7 @@ export class TargetCatalog {
 
   /** The temporary schemas with something of this role's in them. */
   temporaryOf(role: string): readonly string[] {
-    return this.#temporary.get(role) ?? []
+    return this.#temporary.get(role) ?? NONE
   }
 
   /** True when it has the relation of this resource id. */
@@ -97,6 +108,7 @@ export class TargetCatalog {
     if (catalog.version === this.#version) return catalog
     this.#version = catalog.version
     this.#identified = new WeakMap()
+    this.#learned = new WeakSet()
     this.#classes = new Map(
       catalog.relations.map(({ oid, columns }) => [
         oid,
@@ -112,3 +124,5 @@ export class TargetCatalog {
     return catalog
   }
 }
+
+const NONE: readonly string[] = []
