@@ -21,6 +21,7 @@ async function run(suite: Suite, checkout: string, name: Arm['name']): Promise<R
 
 /** Prints the passes of both arms and every test that differs; how many of these have no reason. */
 function report({ reasons }: Suite, direct: Results, through: Results): number {
+  if (count(direct) === 0) throw new Error(`no test passes directly: ${[...direct.values()][0] ?? 'there is none'}`)
   const tests = [...new Set([...direct.keys(), ...through.keys()])]
   const lost = tests.filter((test) => passes(direct, test) && !passes(through, test))
   const gained = tests.filter((test) => !passes(direct, test) && passes(through, test))

@@ -29,7 +29,10 @@ registerHooks({
 /** Where a test is not about how a password is proved, the password is the token: a client of a gateway has no other. */
 function withToken(source: string): string {
   return source
-    .replaceAll(/\bpass: \(\) => (Promise\.resolve\()?'postgres_js_test_scram'/g, 'pass: () => $1process.env.ROLE_PASSWORD')
+    .replaceAll(
+      /\bpass: \(\) => (Promise\.resolve\()?'postgres_js_test_scram'/g,
+      'pass: () => $1process.env.ROLE_PASSWORD',
+    )
     .replaceAll(/\.\.\.login_scram,(?=\s+connect_timeout:)/g, '...login_scram, pass: process.env.ROLE_PASSWORD,')
 }
 

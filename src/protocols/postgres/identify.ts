@@ -10,9 +10,7 @@ import { INVALID_PASSWORD } from './refusal.ts'
 const OAUTH_USER = /^oauth(?::(.+))?$/
 
 /** Who a client is, or why not; `state` is the SQLSTATE that says so, where it is not the refusal's own. */
-export type Identified =
-  | { readonly identity: Identity }
-  | { readonly refusal: Refusal; readonly state?: string }
+export type Identified = { readonly identity: Identity } | { readonly refusal: Refusal; readonly state?: string }
 
 /**
  * Who a client is. A server can ask in one way only, and clients without OAUTHBEARER do not get over being asked for it:
