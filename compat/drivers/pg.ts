@@ -9,6 +9,8 @@ const DATABASE = 'node_postgres_test'
 const SCRAM = { user: 'scram_test', password: 'test4scram' }
 /** ROMAN NUMERAL IX, which SASLprep makes two letters of. */
 const UNICODE = { user: 'scram_unicode_test', password: 'IX-\u2168' }
+const USER = 'expects a user name to be wrong: a token says who connects, the user name is ignored'
+const MECHANISM = 'is about SCRAM: a gateway takes a token as password in clear, not the password of a role'
 const FILE_MS = 120_000
 const PRELOAD = join(import.meta.dirname, 'pg.preload.ts')
 
@@ -25,7 +27,23 @@ export const pg: Suite = {
     `CREATE ROLE ${UNICODE.user} LOGIN PASSWORD U&'IX-\\2168'`,
   ],
   settings: [],
-  reasons: {},
+  reasons: {
+    ...named('client/error-handling-tests.js', USER, [
+      'non-query error with callback',
+      'when connecting to an invalid host with callback',
+      'when connecting to invalid host with promise',
+      'non-query error',
+    ]),
+    ...named('client/sasl-scram-tests.js', MECHANISM, [
+      'can connect using sasl/scram with channel binding enabled (if using SSL)',
+      'can connect using sasl/scram with channel binding disabled',
+      'sasl/scram fails when password is wrong',
+      'sasl/scram fails when password is empty',
+      'sasl/scram authenticates a password requiring SASLprep (raw form)',
+      'sasl/scram authenticates the NFKC-equivalent ASCII form of the same password',
+      'sasl/scram fails when unicode password is wrong',
+    ]),
+  },
   run: async (checkout, arm) => {
     const results = new Map<string, string | undefined>()
     for (const file of await testFiles(join(checkout, 'test', 'integration'))) {
@@ -35,6 +53,10 @@ export const pg: Suite = {
     }
     return results
   },
+}
+
+function named(file: string, reason: string, tests: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(tests.map((test) => [`${file}: ${test}`, reason]))
 }
 
 async function testFiles(folder: string): Promise<readonly string[]> {
