@@ -32,6 +32,8 @@ function report({ reasons }: Suite, direct: Results, through: Results): number {
   for (const test of neither) console.log(`neither way: ${test}\n    ${lastLine(direct.get(test))}`)
   for (const test of gained) console.log(`through the gateway only: ${test}\n    ${reasons[test] ?? ''}`)
   for (const test of lost) console.log(`directly only: ${test}\n    ${reasons[test] ?? ''}`)
+  for (const test of Object.keys(reasons))
+    if (passes(direct, test) === passes(through, test)) console.log(`the same, though it may differ: ${test}`)
   for (const test of unexplained) {
     const failed = passes(direct, test) ? through : direct
     console.log(`\n--- without a reason: ${test}\n${(failed.get(test) ?? 'did not run').slice(0, SHOWN)}`)

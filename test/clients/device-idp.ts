@@ -76,5 +76,5 @@ async function allow(provider: Provider, userCode: string, accountId: string): P
   const grant = new provider.Grant({ accountId, clientId: CLIENT })
   grant.addOIDCScope('openid')
   const allowed = { accountId, grantId: await grant.save(), scope: 'openid', resource: RESOURCE, authTime: 1 }
-  await Object.assign(code, allowed).save(600)
+  await Object.assign(code, allowed).save()
 }
