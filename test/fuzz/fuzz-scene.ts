@@ -154,6 +154,7 @@ function targetOf({ reader, targetPort }: FuzzSceneOptions, lent: Set<string>): 
       sensitive: { pii: ['public.customers.email', 'public.customers.phone'] },
       detect: ['email'],
       inference: 'none',
+      applicationName: 'session',
     },
     leases: {
       take: async ({ session }) => {

@@ -18,6 +18,8 @@ export type PostgresTarget = Target<RoleCredential> & {
   readonly database: string
   readonly tls: TargetTls
   readonly catalog: TargetCatalog
+  /** Whose name a session has at it. */
+  readonly applicationName: PostgresConfig['applicationName']
   /** What a session creates has someone to belong to when the session's role is gone. */
   readonly keepsCreations: boolean
   /** Walls are matters of policy at it (docs/decisions/0021-walls-of-open-targets.md). */
@@ -51,6 +53,7 @@ export function postgresTarget({ name, config, leases, catalog: source, reader }
     database: config.database,
     tls: { ...config.tls, host: config.host },
     catalog,
+    applicationName: config.applicationName,
     keepsCreations: config.lease.from === 'password' || config.lease.owner !== undefined,
     open,
     senses: new WeakMap(),

@@ -16,7 +16,7 @@ import type { PostgresTarget } from './postgres-target.ts'
 import { ExchangeReader } from './reading.ts'
 import { errorResponse } from './refusal.ts'
 import { admitSettings } from './start-settings.ts'
-import { applicationName, readStart, type Start } from './startup.ts'
+import { readStart, sessionName, type Start } from './startup.ts'
 import { connectTarget, type TargetConnection } from './target.ts'
 import { identityId } from '../../gateway/identity.ts'
 
@@ -69,7 +69,8 @@ async function serveSession(
   if ('refusal' in start) return goodbye(client, start.refusal)
   const authenticated = await identify(client, parameters.get('user'), gateway.core, deadline)
   const visitor = { target: start.target, client: `${client.remoteAddress ?? ''}:${client.remotePort ?? ''}` }
-  if ('refusal' in authenticated) return goodbye(client, await turnAway(gateway.core, visitor, authenticated.refusal))
+  if ('refusal' in authenticated)
+    return goodbye(client, await turnAway(gateway.core, visitor, authenticated.refusal), authenticated.state)
   admitted()
   const { identity } = authenticated
   const target = gateway.target(start.target)
@@ -129,7 +130,7 @@ async function connect(
         ...start.asked,
         client_encoding: 'UTF8',
         standard_conforming_strings: 'on',
-        application_name: applicationName(identity, id),
+        application_name: target.applicationName === 'session' ? sessionName(identity, id) : (start.application ?? ''),
       },
       timeoutMs: CONNECT_MS,
       signal: session.stopped,
@@ -154,8 +155,8 @@ function cancel(connection: Connection): void {
 }
 
 /** The client's connection ends with this, at once: what is still to be done for the session happens without it. */
-function goodbye(client: Socket, refusal: Refusal): void {
-  if (client.writable) client.end(errorResponse(refusal, 'FATAL'))
+function goodbye(client: Socket, refusal: Refusal, state?: string): void {
+  if (client.writable) client.end(errorResponse(refusal, 'FATAL', state))
 }
 
 /** A target that is not there and one that is not permitted look the same. */
