@@ -175,6 +175,9 @@ export class Session implements AsyncDisposable {
   }
 
   async #send(exchange: Exchange, operation: Operation, released: Released): Promise<Refusal | undefined> {
+    const ready = exchange.ready?.()
+    const refusal = ready instanceof Promise ? await ready : ready
+    if (refusal) return this.#refuse(exchange, operation, { ...released, refusal })
     try {
       const entry = operationEntry(this.opening, operation, { decision: 'allow', ...released })
       const stored = await this.core.recorder.append(entry, operation.effect === 'final' ? 'synced' : 'written')

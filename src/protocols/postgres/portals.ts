@@ -20,6 +20,8 @@ export type Portal = {
   readonly formats?: readonly Format[]
   /** The Bind that made it; a cursor has none. */
   readonly bind?: Buffer
+  /** `MovingNames.now` of when that was read. */
+  readonly boundAt?: number
   /** Its columns, once the target has described it. */
   fields?: readonly RowField[]
   /** The batch in which a Describe of it was last asked. */
