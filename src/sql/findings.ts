@@ -167,7 +167,8 @@ export function objectToReplanning(name: string | undefined, at: At): void {
 }
 
 export function outdated(name: string): Refusal {
-  const hint = 'send it again when that transaction is over'
+  const hint =
+    'send this when that transaction is over: the earlier statement on its own and outside of a transaction, and this one after it'
   return denied(
     `What ${name} means has been changed in a transaction that is still open: this one, or another session's.`,
     hint,

@@ -90,8 +90,10 @@ export class PostgresExchange implements Exchange {
     this.operation = making.operation
     this.#connection = connection
     this.#making = making
-    const { sense, style } = making
-    this.#columns = { inline: style === 'simple', copies: this.#copies('out'), hides: sense?.hides ?? [], statement: 0 }
+    const { sense, style, portal } = making
+    if (portal && sense) portal.hides = sense.hides
+    const hides = sense?.hides ?? portal?.hides ?? []
+    this.#columns = { inline: style === 'simple', copies: this.#copies('out'), hides, statement: 0 }
     this.#inbox = new Inbox(connection.waiting, making.received)
   }
 

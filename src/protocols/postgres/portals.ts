@@ -1,6 +1,7 @@
 import type { Statement } from '../../sql/reader.ts'
 import type { Format } from './messages-client.ts'
 import type { RowField } from './messages-target.ts'
+import type { Sense } from './sense.ts'
 
 /** A prepared statement, by wire or by SQL. `statement` is absent for an empty text. */
 export type Prepared = {
@@ -24,6 +25,8 @@ export type Portal = {
   readonly boundAt?: number
   /** Its columns, once the target has described it. */
   fields?: readonly RowField[]
+  /** What is hidden in its rows, since it was read for its first Execute. */
+  hides?: Sense['hides']
   /** The batch in which a Describe of it was last asked. */
   describing?: number
   /** An Execute was sent: another one goes on with the same operation. */
