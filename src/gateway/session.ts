@@ -5,7 +5,7 @@ import type { Entry } from '../record/entry.ts'
 import { Kept } from '../record/kept.ts'
 import type { Address, GrantId, Identity, Operation, Refusal, SessionId } from './domain.ts'
 import { maskPart, type Exchange, type Input, type Masked, type Part } from './exchange.ts'
-import { Fault } from './fault.ts'
+import { Fault, sentence } from './fault.ts'
 import type { Core } from './gateway.ts'
 import { decide, holdOperation, type Released } from './hold.ts'
 import { judge } from './judge.ts'
@@ -342,5 +342,5 @@ function broken(error: unknown, protocol: 'unreadable' | 'unavailable'): Refusal
   if (!(error instanceof Fault)) return refuse('unavailable', 'The session cannot go on: an internal error.')
   if (error.code === 'unrecordable') return unrecordable()
   const code = error.code === 'protocol' ? protocol : 'unavailable'
-  return refuse(code, `The session cannot go on: ${error.message}.`, [{ do: 'wait', hint: 'Connect again.' }])
+  return refuse(code, sentence(`The session cannot go on: ${error.message}`), [{ do: 'wait', hint: 'Connect again.' }])
 }

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { Fault } from '../../gateway/fault.ts'
+import { Fault, sentence } from '../../gateway/fault.ts'
 import type { Permit } from '../../gateway/permit.ts'
 import { refuse } from '../../gateway/refusals.ts'
 import type { Session } from '../../gateway/session.ts'
@@ -267,7 +267,7 @@ export class Connection {
       } catch (error) {
         const code = socket === this.#client ? 'unreadable' : 'unavailable'
         const why = error instanceof Fault ? error.message : 'an internal error'
-        this.session.stop(refuse(code, `The connection cannot go on: ${why}.`))
+        this.session.stop(refuse(code, sentence(`The connection cannot go on: ${why}`)))
       }
     })
   }

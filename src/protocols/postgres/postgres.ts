@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { RoleCredential } from '../../credentials/postgres-role.ts'
 import type { Identity, Refusal } from '../../gateway/domain.ts'
-import { Fault } from '../../gateway/fault.ts'
+import { Fault, sentence } from '../../gateway/fault.ts'
 import { turnAway, type Gateway } from '../../gateway/gateway.ts'
 import type { Protocol } from '../../gateway/protocol.ts'
 import { refuse } from '../../gateway/refusals.ts'
@@ -169,9 +169,4 @@ function noSuchTarget(start: Start, identity: Identity): Refusal {
   return refuse('denied', `No rule permits connect on Target ${name} for ${identity.kind} ${identityId(identity)}.`, [
     { do: 'change', hint: 'Set dbname to the name of a target you may use.' },
   ])
-}
-
-function sentence(message: string): string {
-  const text = message.charAt(0).toUpperCase() + message.slice(1)
-  return text.endsWith('.') ? text : `${text}.`
 }
