@@ -51,7 +51,7 @@ export function analyse(
 
 /** The change that says least about the name counts. */
 function addChanges(changed: Map<string, NameChange['now']>, changes: readonly NameChange[]): void {
-  const doubt = { made: 1, gone: 2, shown: 3, moved: 4 }
+  const doubt = { made: 1, reshaped: 2, gone: 3, shown: 4, moved: 5 }
   for (const { name, now } of changes) {
     const before = changed.get(name)
     if (before === undefined || doubt[now] > doubt[before]) changed.set(name, now)

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { RoleCredential } from '../../credentials/postgres-role.ts'
 import type { Identity, Refusal } from '../../gateway/domain.ts'
-import { Fault } from '../../gateway/fault.ts'
+import { Fault, sentence } from '../../gateway/fault.ts'
 import { turnAway, type Gateway } from '../../gateway/gateway.ts'
 import type { Protocol } from '../../gateway/protocol.ts'
 import { refuse } from '../../gateway/refusals.ts'
@@ -80,12 +80,17 @@ async function serveSession(
   const { application } = start
   const opened = await gateway.open({ ...visitor, identity, target, protocol: 'postgres', application })
   if ('refusal' in opened) return goodbye(client, opened.refusal)
+  await using afterwards = new AsyncDisposableStack()
+  afterwards.defer(() => {
+    if (target.moving.leave(opened.session)) target.catalog.expire()
+  })
   await using session = opened.session
   const refused = await admitSettings(session, target, start.asked)
   if (refused) return goodbye(client, refused)
   const connected = await connect(session, target, opened.credential, start)
   if ('refusal' in connected) return goodbye(client, connected.refusal)
   const connection = new Connection(session, target, client, connected, opened.credential.wall)
+  afterwards.defer(() => connection.cancelled)
   using key = cancels.add(connected.backendKey.pid, minor, () => cancel(connection))
   await runSession(connection, client, connected, key)
 }
@@ -151,7 +156,7 @@ async function readSearchPath(connection: Connection): Promise<readonly string[]
 
 /** A held operation is withdrawn here; a running one is cancelled at the target, by the target's own key. */
 function cancel(connection: Connection): void {
-  if (!connection.session.cancel()) connection.cancel()
+  if (!connection.session.cancel()) void connection.cancel()
 }
 
 /** The client's connection ends with this, at once: what is still to be done for the session happens without it. */
@@ -165,9 +170,4 @@ function noSuchTarget(start: Start, identity: Identity): Refusal {
   return refuse('denied', `No rule permits connect on Target ${name} for ${identity.kind} ${identityId(identity)}.`, [
     { do: 'change', hint: 'Set dbname to the name of a target you may use.' },
   ])
-}
-
-function sentence(message: string): string {
-  const text = message.charAt(0).toUpperCase() + message.slice(1)
-  return text.endsWith('.') ? text : `${text}.`
 }
