@@ -152,6 +152,14 @@ function readReindex(body: Body<'ReindexStmt'>, at: At): void {
   else onEach(at, 'sql.maintain', body.relation === undefined ? [] : [body.relation])
 }
 
+/** The rows of a table then come in the order of its index. */
+function readCluster(body: Body<'ClusterStmt'>, at: At): void {
+  const found = body.relation === undefined ? [] : touchRelation(at, 'sql.maintain', body.relation)
+  if (found.length === 0) touch(at, 'sql.maintain', targetResource(at.names))
+  if (found.some(({ relation }) => relation !== undefined && at.hidden.columns.has(relation.oid)))
+    object(at, denied('CLUSTER would order rows by columns that may be masked for you.', 'use VACUUM FULL'))
+}
+
 /** What runs, steers the session, or keeps the database in order. */
 export const COMMANDS = {
   CallStmt: (body, at) => {
@@ -163,7 +171,7 @@ export const COMMANDS = {
     touch(at, 'sql.transaction', targetResource(at.names), { args: { '/kind': 'close' } })
     return { effect: 'none', uses: { does: 'close', name: body.portalname ?? null } }
   },
-  ClusterStmt: (body, at) => onEach(at, 'sql.maintain', body.relation === undefined ? [] : [body.relation]),
+  ClusterStmt: readCluster,
   ConstraintsSetStmt: (_, at) => {
     touch(at, 'sql.transaction', targetResource(at.names), { args: { '/kind': 'set constraints' } })
     return { effect: 'final' } // IMMEDIATE checks and fires what was put off, as COMMIT does
