@@ -92,6 +92,7 @@ function readExplain(body: Body<'ExplainStmt'>, at: At, inner: ReadInner): Outco
   const statement = inner(body.query ?? ({} as Node))
   const runs = (body.options ?? []).some((node) => isAnalyze(as('DefElem', node)))
   adopt(statement, at)
+  if (runs) objectToMeasuring(statement, at)
   for (const each of statement.touches) {
     const planned = runs || /^sql\.(call|select|unknown)$/.test(each.action) || each.resource.type !== 'Table'
     at.findings.touches.push(
@@ -100,6 +101,14 @@ function readExplain(body: Body<'ExplainStmt'>, at: At, inner: ReadInner): Outco
   }
   const uses = statement.uses?.does === 'execute' ? { uses: statement.uses } : {}
   return runs ? { effect: statement.effect, ...uses } : uses
+}
+
+/** EXPLAIN ANALYZE tells how much memory and output values take: of what is made of one, `translate` makes any question. */
+function objectToMeasuring({ computesHidden, uses }: Statement, at: At): void {
+  const mayCompute = computesHidden || (uses?.does === 'execute' && at.hidden.columns.size > 0)
+  if (!mayCompute || at.inference === 'any') return
+  const hint = 'leave out ANALYZE, or select masked columns as they are'
+  object(at, denied('EXPLAIN ANALYZE may tell the size of what is made of columns that are masked for you.', hint))
 }
 
 function isAnalyze(option: Body<'DefElem'> | undefined): boolean {
@@ -118,6 +127,7 @@ function adopt(statement: Statement, at: At): void {
   for (const name of (facts?.volatile_functions as readonly string[] | undefined) ?? []) at.findings.volatile.add(name)
   if (statement.objection !== undefined) object(at, statement.objection)
   at.findings.touchesHidden ||= statement.touchesHidden
+  at.findings.computesHidden ||= statement.computesHidden
   at.findings.changesSearchPath ||= statement.changesSearchPath
   at.findings.nameChanges.push(...statement.nameChanges)
 }

@@ -92,6 +92,7 @@ export function walkFlow(name: string, body: object, at: At, walks: Walks): void
   if (pass !== undefined) pass(body as never, at as At & { readonly flow: Flow }, walks)
   else if (CARRIERS.has(name)) walks.walkFields(body, at)
   else walks.walkUse(Object.values(body), at, 'other')
+  if (pass !== undefined && at.flow?.secrecy) at.findings.computesHidden = true
 }
 
 /** What flows in comes out, with `adds` to it; what is more than it `takes` is used. */

@@ -133,7 +133,9 @@ function isOneColumn(at: At, [array, ...others]: readonly Node[]): boolean {
   const elements = as('A_ArrayExpr', array)?.elements
   if (elements !== undefined) return elements.every((each) => as('A_Const', each) !== undefined)
   const type = as('TypeCast', array)?.typeName
-  return as('FuncCall', array) !== undefined || (type?.arrayBounds !== undefined && isSystemType(at, type, SCALAR_TYPES))
+  return (
+    as('FuncCall', array) !== undefined || (type?.arrayBounds !== undefined && isSystemType(at, type, SCALAR_TYPES))
+  )
 }
 
 function readOpaque(body: object, alias: Body<'Alias'> | undefined, builder: Builder): Entry {

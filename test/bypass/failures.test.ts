@@ -78,6 +78,20 @@ describe('a generated column hides what it is made of', () => {
   )
 })
 
+describe('the size of what is made of a hidden value is not told', () => {
+  const made = "SELECT id, concat(translate(secret, 'v', ''), translate(secret, 'v', '')) AS x FROM people"
+  attacks(
+    () => scene,
+    refused([
+      `EXPLAIN (ANALYZE, SERIALIZE) ${made}`,
+      `EXPLAIN (ANALYZE, COSTS off, TIMING off) SELECT id FROM (${made}, generate_series(1, 99) OFFSET 0) q ORDER BY id`,
+      `EXPLAIN ANALYZE WITH m AS MATERIALIZED (${made}) SELECT a.id FROM m a, m b`,
+      `PREPARE e AS ${made}; EXPLAIN (ANALYZE, SERIALIZE) EXECUTE e`,
+    ]),
+    { oneSession: true },
+  )
+})
+
 describe('rows are not put in the order of a hidden column', () => {
   attacks(() => scene, refused(['CLUSTER people USING people_secret_key', 'CLUSTER people']), { oneSession: true })
 })
