@@ -5,6 +5,7 @@ import {
   isFragile,
   newFlow,
   passageThrough,
+  SCALAR_TYPES,
   stronger,
   tellsByNull,
   TEXT_TYPES,
@@ -130,9 +131,9 @@ function nullsOnly(
  * enough, and the pattern V of `to_char` multiplies.
  */
 function neverFails(name: string, args: readonly Node[] = []): boolean {
-  const [, second, third] = args.map(constantText)
+  if (name !== 'to_char' && name !== 'replace') return true
+  const [second, third] = args.slice(1).map(constantText)
   if (name === 'to_char') return second !== undefined && !/v/i.test(second)
-  if (name !== 'replace') return true
   return second !== undefined && third !== undefined && Buffer.byteLength(third) <= Buffer.byteLength(second)
 }
 
@@ -150,7 +151,10 @@ function isPlain(node: Node, at: At): boolean {
   const column = as('ColumnRef', node)
   const sight = column === undefined ? undefined : look(at.scope, parts(column.fields))
   if (sight?.kind === 'hidden') return sight.item.direct && !sight.whole
-  return 'ParamRef' in node || constantText(node) !== undefined || constantText(as('TypeCast', node)?.arg) !== undefined
+  const cast = as('TypeCast', node)
+  if (cast?.arg === undefined) return 'ParamRef' in node || 'A_Const' in node
+  // A domain of somebody's own may refuse it.
+  return 'A_Const' in cast.arg && cast.typeName !== undefined && isSystemType(at, cast.typeName, SCALAR_TYPES)
 }
 
 function isBuiltinOperator(body: Body<'A_Expr'>, at: At, is: (name: string) => boolean): boolean {

@@ -24,6 +24,7 @@ describe('what fails only where a hidden value is another one is not sent', () =
       "SELECT (secret, 1) IN (('zqmarble', 1 / (id - 1))) FROM people",
       "SELECT (p.secret, 1) = ('zqmarble', q.x) FROM people p, (SELECT 1 / (id - 1) AS x FROM decoy) q",
       "SELECT (q.s, 1) = ('zqmarble', q.s::text::int) FROM (SELECT secret AS s FROM people) q",
+      "SELECT (secret, 1) = ('zqmarble', 0::public.positive) FROM people",
       'SELECT pin::"char" FROM people',
       'SELECT CAST(pin AS pg_catalog."char") FROM people',
       "SELECT to_char(pin, '9V999999999999') FROM people",

@@ -28,6 +28,8 @@ CREATE TABLE brood (id int, mark text);
 CREATE TABLE hatch () INHERITS (brood);
 INSERT INTO hatch VALUES (1, 'zqvelvet');
 
+CREATE DOMAIN positive AS int CHECK (value > 0);
+
 -- The columns that are generated are not said to be sensitive.
 CREATE TABLE marks (
   id int,
