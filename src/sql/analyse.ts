@@ -77,6 +77,7 @@ function readStatement(node: Node, at: At, read: (node: Node) => Statement): Sta
     changesNames: findings.nameChanges.length > 0 || touches.some(({ action }) => /^sql\.(create|drop)$/.test(action)),
     nameChanges: findings.nameChanges,
     touchesHidden: findings.touchesHidden,
+    computesHidden: findings.computesHidden,
     explainable: isQuery(node) && findings.objection === undefined && !touches.some((each) => !isData(each)),
     ...(findings.objection !== undefined && { objection: findings.objection }),
   }

@@ -40,6 +40,8 @@ export type Findings = {
   readonly uses: Set<Use>
   objection: Refusal | undefined
   touchesHidden: boolean
+  /** A hidden value goes through a function, an operator or a cast on its way to an output. */
+  computesHidden: boolean
   changesSearchPath: boolean
 }
 
@@ -76,6 +78,7 @@ export function newFindings(): Findings {
     uses: new Set(),
     objection: undefined,
     touchesHidden: false,
+    computesHidden: false,
     changesSearchPath: false,
   }
 }

@@ -54,6 +54,8 @@ export type Statement = {
   readonly nameChanges: readonly NameChange[]
   /** True when a relation with a hidden column is read or written: error texts of the session are then withheld. */
   readonly touchesHidden: boolean
+  /** True when something is made of a hidden value: how large it is may be asked. */
+  readonly computesHidden: boolean
   /** What is hidden in the columns it returns; absent: nothing. */
   readonly hides?: Hides
   /** EXPLAIN can be asked of it: one SELECT, INSERT, UPDATE, DELETE or MERGE with harmless functions only. */

@@ -22,6 +22,7 @@ export type Since = z.infer<typeof Since>
 const PARTS = [
   'pg_class',
   'pg_attribute',
+  'pg_attrdef',
   'pg_type',
   'pg_rewrite',
   'pg_inherits',

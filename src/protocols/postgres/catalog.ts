@@ -77,15 +77,22 @@ WITH RECURSIVE relation AS (
   SELECT oid, typbasetype AS base, typtypmod AS modifier FROM pg_type WHERE typtype = 'd'
   UNION ALL
   SELECT d.oid, t.typbasetype, t.typtypmod FROM domain d JOIN pg_type t ON t.oid = d.base WHERE t.typtype = 'd'
+), generated AS (
+  SELECT e.adrelid AS oid, e.adnum AS number, json_agg(d.refobjsubid) AS of FROM pg_attrdef e
+    JOIN pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum AND a.attgenerated <> ''
+    JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = e.oid AND d.refclassid = 'pg_class'::regclass
+      AND d.refobjid = e.adrelid AND d.refobjsubid <> e.adnum
+  GROUP BY e.adrelid, e.adnum
 ), columns AS (
   SELECT a.attrelid AS oid, json_agg(json_build_object('name', a.attname, 'number', a.attnum,
       'type', CASE WHEN t.typcategory = 'B' THEN 'boolean'
         ELSE format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL) END,
-      'unique', (a.attrelid, a.attnum) IN (SELECT oid, number FROM compared),
-      'standing', CASE WHEN viewed.oid IS NOT NULL OR a.attname = ANY (${nameArray(sensitive)}) THEN ${STANDING} END
+      'unique', (a.attrelid, a.attnum) IN (SELECT oid, number FROM compared), 'madeOf', generated.of,
+      'standing', CASE WHEN viewed.oid IS NOT NULL OR a.attgenerated <> '' OR a.attname = ANY (${nameArray(sensitive)}) THEN ${STANDING} END
       ) ORDER BY a.attnum) AS list
   FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
     JOIN relation r ON r.oid = a.attrelid AND r.relkind <> ALL ('{i,I}') LEFT JOIN viewed ON viewed.oid = r.oid
+    LEFT JOIN generated ON generated.oid = a.attrelid AND generated.number = a.attnum
   WHERE a.attnum > 0 AND NOT a.attisdropped GROUP BY a.attrelid
 ), reference AS (
   SELECT confrelid AS oid, json_agg(DISTINCT conrelid::int8 ORDER BY conrelid::int8) AS by
@@ -126,6 +133,7 @@ const Column = z.object({
   number: z.int(),
   type: z.string(),
   unique: z.boolean(),
+  madeOf: z.array(z.int()).nullable(),
   standing: z.object({ base: z.int(), notNull: z.boolean(), exact: z.string().nullable() }).nullable(),
 })
 const Row = z.object({
@@ -239,7 +247,17 @@ function classify(rows: readonly Row[], sensitive: Sensitive): Classified {
       for (const heir of familyOf(row, byOid)) mark(classes, heir.oid, name, own)
     }
   }
+  for (const row of rows) markGenerated(classes, row)
   return { classes, missing: [...entries.keys()].filter((entry) => !found.has(entry)) }
+}
+
+/** A generated column is as sensitive as those that it is made of, none of which is generated itself. */
+function markGenerated(classes: Map<number, Map<string, Set<string>>>, { oid, columns }: Row): void {
+  for (const { name, madeOf } of columns ?? []) {
+    const sources = (columns ?? []).filter(({ number }) => madeOf?.includes(number))
+    const own = sources.flatMap((source) => [...(classes.get(oid)?.get(source.name) ?? [])])
+    if (own.length > 0) mark(classes, oid, name, own)
+  }
 }
 
 /** `schema.table.column` -> data classes. */

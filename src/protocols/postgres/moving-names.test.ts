@@ -84,7 +84,13 @@ function departure(owner: object, node: string, action: string, table: string, r
   const own = { has_where: false, functions: [], volatile_functions: [], predicates: [] }
   const resource = { type: 'Table', id: `orders/public.${table}` }
   const touches: readonly Touch[] = [{ action, resource, facts: { unbounded: false, args: {}, own } }]
-  const flags = { changesSearchPath: false, changesNames: false, touchesHidden: false, explainable: false }
+  const flags = {
+    changesSearchPath: false,
+    changesNames: false,
+    touchesHidden: false,
+    computesHidden: false,
+    explainable: false,
+  }
   const statement: Statement = { node, touches, effect: 'final', nameChanges: [], ...flags }
   const sense = senseOf({ statements: [statement], touches, used: [], usedTexts: [], hides: [] })
   return { owner, sense, readAt, exposed: true }
