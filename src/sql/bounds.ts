@@ -1,31 +1,53 @@
-import { isInClosedRange, kindOfType, type Measurable } from './closed-range.ts'
+import { kindOfType, valuesInRange, type Measurable } from './closed-range.ts'
 import type { At, Shape } from './findings.ts'
 import { isHarmless, isOwnOperator, isStable, mayReturnSet } from './functions.ts'
+import { ARRAY_ROWS, MOST_ROWS, product, sum, type Rows } from './row-counts.ts'
 import { SYSTEM_COLUMNS, type FromItem } from './scope.ts'
 import { as, isTree, open, parts, textOf, type Body, type Node, type Tree } from './tree.ts'
 
-/** A LIMIT names few rows up to this. */
-const MOST_ROWS = 1000
 /** In a longer FROM list nothing is bound: what binds what takes time in proportion to the cube of its length. */
 const MOST_ITEMS = 100
 
+/** How many rows an item has for each combination of rows of those that it is bound to. */
+type Bound = { readonly rows: Rows; readonly to: ReadonlySet<FromItem> }
+
 /** The items among which column names are looked for, and those known so far to have few rows. */
-type Bounding = { readonly at: At; readonly items: readonly FromItem[]; readonly few: Set<FromItem> }
+type Bounding = { readonly at: At; readonly items: readonly FromItem[]; readonly few: Map<FromItem, Bound> }
+
+const FREE: ReadonlySet<FromItem> = new Set()
+const UNBOUND: Bound = { rows: Infinity, to: FREE }
 
 /**
  * The items of which the conditions, all of which hold, leave a bounded set of rows: those compared for equality (`=`,
  * IN, `= ANY` of an array, IS NOT DISTINCT FROM) with constants, parameters or columns of items that have few rows
  * themselves, and those kept in a narrow closed range. Whatever is not recognised binds nothing.
  */
-export function fewItems(at: At, items: readonly FromItem[], conditions: readonly Node[]): ReadonlySet<FromItem> {
-  const few = new Set(items.filter((item) => item.few()))
+export function fewItems(
+  at: At,
+  items: readonly FromItem[],
+  conditions: readonly Node[],
+): ReadonlyMap<FromItem, Bound> {
+  const few = new Map<FromItem, Bound>()
+  for (const item of items) keep(few, item, { rows: item.rows(), to: FREE })
   if (items.length > MOST_ITEMS) return few
   const bounding: Bounding = { at, items, few }
   for (let before = -1; before !== few.size;) {
     before = few.size
-    for (const item of items) if (!few.has(item) && bindsAny(conditions, item, bounding)) few.add(item)
+    for (const item of items) if (!few.has(item)) keep(few, item, bindsAny(conditions, item, bounding))
   }
   return few
+}
+
+function keep(few: Map<FromItem, Bound>, item: FromItem, bound: Bound): void {
+  if (bound.rows !== Infinity) few.set(item, bound)
+}
+
+/** How many rows these items make together, with all that they are bound to. */
+export function rowsOf(items: readonly FromItem[], few: ReadonlyMap<FromItem, Bound>): Rows {
+  const all = new Set(items)
+  // A Set hands out what is added to it while it is walked.
+  for (const item of all) for (const other of few.get(item)?.to ?? FREE) all.add(other)
+  return product([...all].map((item) => few.get(item)?.rows ?? Infinity))
 }
 
 /** The parts of a condition that all hold when it does. */
@@ -35,35 +57,46 @@ export function conjuncts(condition: Node | undefined): readonly Node[] {
   return bool?.boolop === 'AND_EXPR' ? (bool.args ?? []).flatMap(conjuncts) : [condition]
 }
 
-function bindsAny(conditions: readonly Node[], item: FromItem, bounding: Bounding): boolean {
+/** The condition that binds the item to the fewest rows. */
+function bindsAny(conditions: readonly Node[], item: FromItem, bounding: Bounding): Bound {
   const plain = !['<', '<=', '>', '>='].some((symbol) => isOwnOperator(bounding.at, symbol))
   const find = (node: Node): Measurable | undefined => (plain ? measurable(node, item, bounding) : undefined)
-  return conditions.some((each) => binds(each, item, bounding)) || isInClosedRange(conditions, find)
+  const range = { rows: valuesInRange(conditions, find), to: FREE }
+  return leastOf([range, ...conditions.map((each) => binds(each, item, bounding))], bounding)
 }
 
-function binds(condition: Node, item: FromItem, bounding: Bounding): boolean {
+function leastOf(bounds: readonly Bound[], { few }: Bounding): Bound {
+  const total = ({ rows, to }: Bound): Rows => product([rows, rowsOf([...to], few)])
+  return bounds.reduce((least, each) => (total(each) < total(least) ? each : least), UNBOUND)
+}
+
+function binds(condition: Node, item: FromItem, bounding: Bounding): Bound {
   const bool = as('BoolExpr', condition)
-  if (bool?.boolop === 'OR_EXPR') return (bool.args ?? []).every((arm) => bindsAny(conjuncts(arm), item, bounding))
-  if (as('CurrentOfExpr', condition) !== undefined) return true
+  if (bool?.boolop === 'OR_EXPR') return oneOf((bool.args ?? []).map((arm) => bindsAny(conjuncts(arm), item, bounding)))
+  if (as('CurrentOfExpr', condition) !== undefined) return { rows: 1, to: FREE }
   const link = as('SubLink', condition)
-  if (link !== undefined) return bindsToRows(link, item, bounding)
+  if (link !== undefined) return { rows: rowsFound(link, item, bounding), to: FREE }
   const comparison = as('A_Expr', condition)
-  return comparison !== undefined && bindsByComparison(comparison, item, bounding)
+  return comparison === undefined ? UNBOUND : bindsByComparison(comparison, item, bounding)
 }
 
-function bindsByComparison(body: Body<'A_Expr'>, item: FromItem, bounding: Bounding): boolean {
+function oneOf(bounds: readonly Bound[]): Bound {
+  return { rows: sum(bounds.map(({ rows }) => rows)), to: new Set(bounds.flatMap(({ to }) => [...to])) }
+}
+
+function bindsByComparison(body: Body<'A_Expr'>, item: FromItem, bounding: Bounding): Bound {
   const { lexpr, rexpr } = body
-  if (lexpr === undefined || rexpr === undefined || !isEquality(parts(body.name), bounding.at)) return false
+  if (lexpr === undefined || rexpr === undefined || !isEquality(parts(body.name), bounding.at)) return UNBOUND
   switch (body.kind) {
     case 'AEXPR_OP':
     case 'AEXPR_NOT_DISTINCT':
-      return bindsEqual(lexpr, rexpr, item, bounding) || bindsEqual(rexpr, lexpr, item, bounding)
+      return leastOf([bindsEqual(lexpr, rexpr, item, bounding), bindsEqual(rexpr, lexpr, item, bounding)], bounding)
     case 'AEXPR_IN':
-      return (as('List', rexpr)?.items ?? []).every((each) => bindsEqual(lexpr, each, item, bounding))
+      return oneOf((as('List', rexpr)?.items ?? []).map((each) => bindsEqual(lexpr, each, item, bounding)))
     case 'AEXPR_OP_ANY':
-      return columnOf(lexpr, item, bounding) !== undefined && isShortArray(rexpr, bounding)
+      return columnOf(lexpr, item, bounding) === undefined ? UNBOUND : elementsOf(rexpr, bounding)
     default:
-      return false
+      return UNBOUND
   }
 }
 
@@ -74,22 +107,36 @@ function isEquality(operator: readonly string[], at: At): boolean {
 }
 
 /** `column = value`, or a row with such a pair in it. */
-function bindsEqual(left: Node, right: Node, item: FromItem, bounding: Bounding): boolean {
+function bindsEqual(left: Node, right: Node, item: FromItem, bounding: Bounding): Bound {
   const [lefts, rights] = [as('RowExpr', left)?.args, as('RowExpr', right)?.args]
   if (lefts !== undefined && rights !== undefined) {
-    return lefts.some((each, i) => rights[i] !== undefined && bindsEqual(each, rights[i], item, bounding))
+    const pairs = lefts.flatMap((each, i) => (rights[i] === undefined ? [] : [[each, rights[i]] as const]))
+    return leastOf(
+      pairs.map(([one, other]) => bindsEqual(one, other, item, bounding)),
+      bounding,
+    )
   }
-  return columnOf(left, item, bounding) !== undefined && isFixed(right, bounding)
+  if (columnOf(left, item, bounding) === undefined || !isFixed(right, bounding)) return UNBOUND
+  return { rows: 1, to: new Set(itemsIn(right, bounding)) }
+}
+
+/** The items whose columns stand in what `isFixed`. */
+function itemsIn(value: unknown, bounding: Bounding): readonly FromItem[] {
+  if (Array.isArray(value)) return value.flatMap((each) => itemsIn(each, bounding))
+  if (!isTree(value) || 'SubLink' in value) return []
+  const column = as('ColumnRef', value as Node)
+  const item = column && itemOf(column, bounding.items)
+  return item === undefined ? Object.values(value).flatMap((each) => itemsIn(each, bounding)) : [item]
 }
 
 /** `column IN (SELECT ...)`, `column = ANY (SELECT ...)`. */
-function bindsToRows(link: Body<'SubLink'>, item: FromItem, bounding: Bounding): boolean {
+function rowsFound(link: Body<'SubLink'>, item: FromItem, bounding: Bounding): Rows {
   const equal = isEquality(link.operName === undefined ? ['='] : parts(link.operName), bounding.at)
-  if (link.subLinkType !== 'ANY_SUBLINK' || !equal || link.testexpr === undefined) return false
+  if (link.subLinkType !== 'ANY_SUBLINK' || !equal || link.testexpr === undefined) return Infinity
   const columns = as('RowExpr', link.testexpr)?.args ?? [link.testexpr]
   const shape = shapeOf(link, bounding)
   const named = columns.some((column) => columnOf(column, item, bounding) !== undefined)
-  return named && shape !== undefined && !shape.correlated && shape.few()
+  return named && shape !== undefined && !shape.correlated ? shape.rows() : Infinity
 }
 
 /** The name of the item's column that `node` plainly is, when its values can name rows. */
@@ -178,16 +225,19 @@ function isSingle(call: Body<'FuncCall'>, at: At): boolean {
   return isHarmless(at, name) && isStable(at, name) && !mayReturnSet(at, name)
 }
 
-/** An array written out, a parameter, or a sub-select of few rows. */
-function isShortArray(node: Node, bounding: Bounding): boolean {
+/** Of an array written out, a parameter, or a sub-select of few rows. */
+function elementsOf(node: Node, bounding: Bounding): Bound {
   const elements = as('A_ArrayExpr', node)
-  if (elements !== undefined) return allFixed(elements.elements ?? [], bounding)
+  if (elements !== undefined) {
+    const list = elements.elements ?? []
+    return allFixed(list, bounding) ? { rows: list.length, to: new Set(itemsIn(list, bounding)) } : UNBOUND
+  }
   const cast = as('TypeCast', node)
-  if (cast?.arg !== undefined) return isShortArray(cast.arg, bounding)
+  if (cast?.arg !== undefined) return elementsOf(cast.arg, bounding)
   const link = as('SubLink', node)
   const shape = link?.subLinkType === 'ARRAY_SUBLINK' ? shapeOf(link, bounding) : undefined
-  if (shape !== undefined) return !shape.correlated && shape.few()
-  return isWritten(node) || isSplit(node, bounding.at)
+  if (shape !== undefined) return shape.correlated ? UNBOUND : { rows: shape.rows(), to: FREE }
+  return isWritten(node) || isSplit(node, bounding.at) ? { rows: ARRAY_ROWS, to: FREE } : UNBOUND
 }
 
 /** What its sender wrote out: it has as many values as the text has room for. */
@@ -210,18 +260,19 @@ function shapeOf(link: Body<'SubLink'>, bounding: Bounding): Shape | undefined {
   return select === undefined ? undefined : bounding.at.findings.shapes.get(select)
 }
 
-/** `unnest` of an array that is short: one row for each value that the client wrote. */
-export function isShortUnnest(at: At, call: Body<'FuncCall'> | undefined): boolean {
+/** Of `unnest`: one row for each value that the client wrote, of several arrays as many as the longest has. */
+export function rowsOfUnnest(at: At, call: Body<'FuncCall'> | undefined): Rows {
   if (call === undefined || parts(call.funcname).at(-1) !== 'unnest' || !isHarmless(at, parts(call.funcname)))
-    return false
-  return (call.args ?? []).every((arg) => isShortArray(arg, { at, items: [], few: new Set() }))
+    return Infinity
+  return Math.max(0, ...(call.args ?? []).map((arg) => elementsOf(arg, { at, items: [], few: new Map() }).rows))
 }
 
-/** True when a LIMIT by itself keeps the rows few: a small plain number, without ties. */
-export function hasSmallLimit(select: Body<'SelectStmt'>): boolean {
-  if (select.limitOption === 'LIMIT_OPTION_WITH_TIES') return false
+/** What a LIMIT by itself leaves: a small plain number, without ties. */
+export function rowsOfLimit(select: Body<'SelectStmt'>): Rows {
+  if (select.limitOption === 'LIMIT_OPTION_WITH_TIES') return Infinity
   const limit = as('A_Const', select.limitCount)?.ival
-  return limit !== undefined && (limit.ival ?? 0) <= MOST_ROWS
+  const count = limit?.ival ?? 0
+  return limit !== undefined && count <= MOST_ROWS ? Math.max(1, count) : Infinity
 }
 
 /** True when one row stays one row: nothing in the list returns, or may return, a set. */

@@ -1,4 +1,4 @@
-import { conjuncts, fewItems } from './bounds.ts'
+import { conjuncts, fewItems, rowsOf } from './bounds.ts'
 import type { CatalogRelation } from './catalog.ts'
 import { labelOf, walk, walkCopied } from './expressions.ts'
 import {
@@ -14,6 +14,7 @@ import {
 import { readFrom, type From } from './from.ts'
 import { findRelations } from './relations.ts'
 import { columnsOf, hidesSome, openScope, secrecyOf, type FromItem, type Scope } from './scope.ts'
+import type { Rows } from './row-counts.ts'
 import { readReturning } from './select.ts'
 import { as, parts, type Body, type Node } from './tree.ts'
 import { standInsOf } from './stand-ins.ts'
@@ -69,13 +70,14 @@ export function readInsert(body: Body<'InsertStmt'>, at: At): Shape {
   const change = openChange(body.relation, at)
   const source = body.selectStmt === undefined ? undefined : at.query(body.selectStmt, at)
   if (source !== undefined) objectToCopy(at, source)
-  const unbounded = source !== undefined && !source.few()
+  const rows = source?.rows() ?? 1
+  const unbounded = rows === Infinity
   touchRelation(at, 'sql.insert', change.range, { unbounded })
   for (const column of body.cols ?? []) walk(as('ResTarget', column)?.indirection, change.at)
   if (body.onConflictClause !== undefined && body.onConflictClause.infer === undefined)
     objectToTelltale(change, writtenBy(body, change))
   if (body.onConflictClause !== undefined) readConflict(body.onConflictClause, change, unbounded)
-  return returning(body.returningClause, change, !unbounded)
+  return returning(body.returningClause, change, rows)
 }
 
 /** Without a list of columns, any; DEFAULT VALUES writes nothing that anybody chose. */
@@ -145,19 +147,25 @@ function readValues(targets: readonly Node[] | undefined, at: At): void {
 }
 
 export function readUpdate(body: Body<'UpdateStmt'>, at: At): Shape {
-  const { change, few } = readFiltered(body.relation, body.fromClause, body.whereClause, at)
-  touchRelation(at, 'sql.update', change.range, { unbounded: !few, hasWhere: body.whereClause !== undefined })
+  const { change, rows } = readFiltered(body.relation, body.fromClause, body.whereClause, at)
+  touchRelation(at, 'sql.update', change.range, {
+    unbounded: rows === Infinity,
+    hasWhere: body.whereClause !== undefined,
+  })
   readAssignments(body.targetList, change)
-  return returning(body.returningClause, change, few)
+  return returning(body.returningClause, change, rows)
 }
 
 export function readDelete(body: Body<'DeleteStmt'>, at: At): Shape {
-  const { change, few } = readFiltered(body.relation, body.usingClause, body.whereClause, at)
-  touchRelation(at, 'sql.delete', change.range, { unbounded: !few, hasWhere: body.whereClause !== undefined })
-  return returning(body.returningClause, change, few)
+  const { change, rows } = readFiltered(body.relation, body.usingClause, body.whereClause, at)
+  touchRelation(at, 'sql.delete', change.range, {
+    unbounded: rows === Infinity,
+    hasWhere: body.whereClause !== undefined,
+  })
+  return returning(body.returningClause, change, rows)
 }
 
-type Filtered = { readonly change: Change; readonly few: boolean }
+type Filtered = { readonly change: Change; readonly rows: Rows }
 
 function readFiltered(
   relation: Body<'RangeVar'> | undefined,
@@ -169,7 +177,7 @@ function readFiltered(
   const change = openChange(relation, at, from)
   walk([where], change.at)
   const conditions = [...conjuncts(where), ...from.conditions.flatMap(conjuncts)]
-  return { change, few: fewItems(change.at, change.items, conditions).has(change.target) }
+  return { change, rows: rowsOf([change.target], fewItems(change.at, change.items, conditions)) }
 }
 
 function readOthers(list: readonly Node[], relation: Body<'RangeVar'> | undefined, hasWhere: boolean, at: At): From {
@@ -187,7 +195,7 @@ export function readMerge(body: Body<'MergeStmt'>, at: At): Shape {
     const branch = as('MergeWhenClause', node)
     if (branch !== undefined) readBranch(branch, body.joinCondition, change, from)
   }
-  return returning(body.returningClause, change, false)
+  return returning(body.returningClause, change, Infinity)
 }
 
 function readBranch(branch: Body<'MergeWhenClause'>, join: Node | undefined, change: Change, from: From): void {
@@ -198,7 +206,7 @@ function readBranch(branch: Body<'MergeWhenClause'>, join: Node | undefined, cha
   const own = [...conjuncts(branch.condition), ...from.conditions.flatMap(conjuncts)]
   const matched = branch.matchKind === 'MERGE_WHEN_MATCHED'
   const few = fewItems(change.at, change.items, matched ? [...own, ...conjuncts(join)] : own)
-  const facts = { hasWhere: true, unbounded: !few.has(change.target) }
+  const facts = { hasWhere: true, unbounded: rowsOf([change.target], few) === Infinity }
   switch (branch.commandType) {
     case 'CMD_UPDATE':
       touchRelation(change.at, 'sql.update', change.range, facts)
@@ -207,15 +215,15 @@ function readBranch(branch: Body<'MergeWhenClause'>, join: Node | undefined, cha
       touchRelation(change.at, 'sql.delete', change.range, facts)
       break
     case 'CMD_INSERT':
-      touchRelation(change.at, 'sql.insert', change.range, { unbounded: !from.items.every((item) => few.has(item)) })
+      touchRelation(change.at, 'sql.insert', change.range, { unbounded: rowsOf(from.items, few) === Infinity })
       break
     default:
   }
 }
 
-function returning(clause: Body<'ReturningClause'> | undefined, change: Change, few: boolean): Shape {
-  if (clause === undefined) return { columns: [], hides: [], few: () => few, correlated: false }
+function returning(clause: Body<'ReturningClause'> | undefined, change: Change, rows: Rows): Shape {
+  if (clause === undefined) return { columns: [], hides: [], rows: () => rows, correlated: false }
   touchRelation(change.at, 'sql.select', change.range, { hasWhere: true })
   const at = { ...change.at, scope: change.at.scope?.parent }
-  return { ...readReturning(clause, change, at), few: () => few, correlated: false }
+  return { ...readReturning(clause, change, at), rows: () => rows, correlated: false }
 }

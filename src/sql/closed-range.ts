@@ -9,10 +9,10 @@ export type Measurable = { readonly name: string; readonly kind: keyof typeof WI
 /** One side of a range, or both: numbers as they are, dates as days since the epoch. */
 type Edge = { readonly column: Measurable; readonly low?: number; readonly high?: number }
 
-/** True when the conditions, all of which hold, keep a column (by `find`) between two near constants. */
-export function isInClosedRange(conditions: readonly Node[], find: (column: Node) => Measurable | undefined): boolean {
+/** How many values the conditions, all of which hold, leave a column (by `find`) between two near constants, or Infinity. */
+export function valuesInRange(conditions: readonly Node[], find: (column: Node) => Measurable | undefined): number {
   const edges = conditions.flatMap((condition) => edgesOf(condition, find))
-  return [...Map.groupBy(edges, (edge) => edge.column.name).values()].some(isNarrow)
+  return Math.min(...[...Map.groupBy(edges, (edge) => edge.column.name).values()].map(valuesBetween))
 }
 
 /** The type of a column with fractions, or of text, says nothing of how many rows lie between two of its values. */
@@ -21,10 +21,10 @@ export function kindOfType(type: string | undefined): Measurable['kind'] | undef
   return /^(date|timestamp (with|without) time zone)$/.test(type ?? '') ? 'day' : undefined
 }
 
-function isNarrow(edges: readonly Edge[]): boolean {
+function valuesBetween(edges: readonly Edge[]): number {
   const low = Math.max(...edges.map((edge) => edge.low ?? -Infinity))
   const high = Math.min(...edges.map((edge) => edge.high ?? Infinity))
-  return high - low <= WIDEST[edges[0]!.column.kind]
+  return high - low <= WIDEST[edges[0]!.column.kind] ? Math.max(1, high - low + 1) : Infinity
 }
 
 function edgesOf(condition: Node, find: (column: Node) => Measurable | undefined): readonly Edge[] {

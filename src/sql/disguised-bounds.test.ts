@@ -157,6 +157,24 @@ const UNBOUNDED: readonly string[] = [
   'INSERT INTO visits (id) SELECT purge(id) FROM patients WHERE id = 1',
   'INSERT INTO visits (id) TABLE patients',
   'INSERT INTO visits (id) SELECT id FROM patients LIMIT ALL',
+  // A few times a few.
+  'DELETE FROM visits USING (SELECT id FROM bills LIMIT 1000) a, (SELECT id FROM bills LIMIT 1000) b WHERE visits.id = a.id + b.id',
+  'DELETE FROM visits v USING (SELECT id FROM bills LIMIT 1000) a JOIN (SELECT id FROM bills LIMIT 2) b ON true WHERE v.id IN (a.id * b.id, 1)',
+  'DELETE FROM visits v USING unnest($1::int[]) a, unnest($1::int[]) b WHERE v.id = ANY (ARRAY[a + b])',
+  'DELETE FROM visits v USING unnest($1::int[]) a, unnest($1::int[]) b WHERE (v.id, 1) = (a + b, 1)',
+  'WITH q AS (SELECT id FROM bills LIMIT 100) DELETE FROM visits v USING q a, q b WHERE v.id = a.id * b.id',
+  'DELETE FROM visits v USING bills a, bills b, unnest($1::int[]) x, unnest($1::int[]) y WHERE a.id = x AND b.id = a.id + y AND v.id = b.id',
+  'DELETE FROM visits WHERE id IN (SELECT a.id + b.id FROM (SELECT id FROM bills LIMIT 1000) a, (SELECT id FROM bills LIMIT 1000) b)',
+  'DELETE FROM visits WHERE id IN (SELECT id FROM bills LIMIT 1000) OR id IN (SELECT id FROM bills OFFSET 9 LIMIT 1000)',
+  'DELETE FROM visits WHERE id IN (SELECT a.id + b.id FROM bills a, bills b WHERE a.id BETWEEN 1 AND 900 AND b.id BETWEEN 1 AND 900)',
+  'UPDATE visits v SET cost = 1 FROM (SELECT id FROM bills LIMIT 50) a, (SELECT id FROM bills LIMIT 50) b WHERE v.id = a.id + b.id RETURNING v.id',
+  'INSERT INTO visits (id) SELECT a.id FROM (SELECT id FROM bills LIMIT 1000) a, (SELECT id FROM bills LIMIT 1000) b',
+  'INSERT INTO visits (id) SELECT 1 FROM unnest($1::int[]), unnest($1::int[])',
+  'INSERT INTO visits (id) SELECT 1 FROM unnest(string_to_array($1, $2)) a CROSS JOIN (VALUES (1), (2)) b',
+  'INSERT INTO visits (id) (SELECT id FROM bills LIMIT 1000) UNION ALL (SELECT id FROM bills LIMIT 1000)',
+  `INSERT INTO visits (id) WITH q (n) AS (VALUES ${'(1),'.repeat(31)} (1)) SELECT 1 FROM q a, q b, q c`,
+  'MERGE INTO visits v USING (SELECT a + b AS n FROM unnest($1::int[]) a, unnest($1::int[]) b) s ON v.id = s.n WHEN MATCHED THEN DELETE',
+  'MERGE INTO visits v USING (unnest($1::int[]) a CROSS JOIN unnest($1::int[]) b) ON v.id = a + b WHEN NOT MATCHED THEN INSERT (id) VALUES (a)',
 ]
 
 const BOUNDED: readonly string[] = [
@@ -212,6 +230,16 @@ const BOUNDED: readonly string[] = [
   'INSERT INTO visits (id) SELECT x FROM unnest($1::int[]) x',
   'INSERT INTO visits (id) SELECT * FROM (VALUES (1), (2)) v WHERE NOT EXISTS (SELECT 1 FROM visits o WHERE o.id = 1)',
   'DELETE FROM accounts WHERE login = $1 AND active',
+  `DELETE FROM visits WHERE id IN (${'1, '.repeat(2000)} 1)`,
+  `INSERT INTO visits (id) VALUES ${'(1), '.repeat(2000)} (1)`,
+  'DELETE FROM visits v USING unnest($1::int[]) a, bills b WHERE b.id = a AND v.id = b.visit_id AND v.id = a',
+  'INSERT INTO visits (id) SELECT v.id FROM visits v JOIN unnest($1::int[]) u ON v.id = u JOIN bills b ON b.visit_id = v.id',
+  'DELETE FROM visits USING (SELECT id FROM bills LIMIT 1000) a, (SELECT id FROM bills LIMIT 1000) b WHERE visits.id = b.id',
+  'DELETE FROM visits v USING (SELECT id FROM bills LIMIT 30) a, (SELECT id FROM bills LIMIT 30) b WHERE v.id = a.id + b.id',
+  'DELETE FROM visits v USING unnest($1::int[]) a, unnest($1::int[]) b WHERE v.id = a + b AND v.id = 3',
+  'INSERT INTO visits (id) SELECT count(*) FROM (SELECT id FROM bills LIMIT 1000) a, (SELECT id FROM bills LIMIT 1000) b',
+  'INSERT INTO visits (id) SELECT a FROM unnest($1::int[]) a, unnest($1::int[]) b LIMIT 1000',
+  'INSERT INTO visits (id) SELECT a FROM unnest($1::int[], $2::int[]) u (a, b)',
 ]
 
 describe('a write that looks bounded, and is not', () => {

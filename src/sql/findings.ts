@@ -6,6 +6,7 @@ import { flowIn, hidesAny, secrecyOfType, stronger, type Flow, type Hides, type 
 import type { CatalogRelation } from './catalog.ts'
 import type { Inference, NameChange } from './reader.ts'
 import type { Rewrite } from './rewrites.ts'
+import type { Rows } from './row-counts.ts'
 import { findRelations, tableResource, targetResource, type Found, type Names } from './relations.ts'
 import type { FromItem, Scope } from './scope.ts'
 import { isSecretRelation, isSystemSchema } from './system-relations.ts'
@@ -21,8 +22,8 @@ export type Shape = {
   readonly hides: Hides
   /** The types of its columns, as far as they are known. */
   readonly types?: ReadonlyMap<string, string>
-  /** True when it gives a bounded number of rows (bounds.ts); found out when asked, as that looks at constants. */
-  readonly few: () => boolean
+  /** How many rows it gives (bounds.ts); found out when asked, as that looks at constants. */
+  readonly rows: () => Rows
   /** True when a name in it is, or may be, one of an outer query. */
   readonly correlated: boolean
 }
@@ -219,7 +220,7 @@ export function relationItem(at: At, range: RangeVar, found: readonly Found[], r
     // Its hidden columns may have other names by now.
     ...(hidden.length > 0 && isReshaped(at, range) && { veiled: true }),
     direct: true,
-    few: () => false,
+    rows: () => Infinity,
   }
 }
 
@@ -264,8 +265,8 @@ export function rename(columns: Columns, renamed: readonly string[]): Columns {
 export function seenAs(shape: Shape, renamed: readonly string[]): Omit<FromItem, 'name' | 'label' | 'direct'> {
   const columns = rename(shape.columns, renamed)
   const known = columns?.every((name) => name !== undefined) === true ? columns : undefined
-  const { few } = shape
-  return { columns: known, types: renameTypes(shape, renamed), ...hiddenIn(columns, shape.hides), few }
+  const { rows } = shape
+  return { columns: known, types: renameTypes(shape, renamed), ...hiddenIn(columns, shape.hides), rows }
 }
 
 export function denied(message: string, hint: string): Refusal {

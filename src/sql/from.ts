@@ -1,4 +1,4 @@
-import { isShortUnnest } from './bounds.ts'
+import { rowsOfUnnest } from './bounds.ts'
 import { newFlow, SCALAR_TYPES } from './flow.ts'
 import { isSystemType } from './flow-nodes.ts'
 import { labelOf, walk } from './expressions.ts'
@@ -65,7 +65,7 @@ const ITEMS: { readonly [K in NodeName]?: (body: Body<K>, builder: Builder) => E
       const shape = inside.query(body.subquery ?? ({} as Node), inside)
       const seen = seenAs(shape, parts(body.alias?.colnames))
       // What depends on another item (LATERAL) has rows for each of its rows.
-      Object.assign(item, seen, { few: () => !shape.correlated && shape.few() })
+      Object.assign(item, seen, { rows: () => (shape.correlated ? Infinity : shape.rows()) })
     })
     return entryOf(item)
   },
@@ -106,7 +106,8 @@ function readRangeVar(body: Body<'RangeVar'>, builder: Builder): Entry {
 
 function derived(alias: Body<'Alias'> | undefined): FromItem {
   const name = alias?.aliasname ?? ''
-  return { name, label: name, columns: undefined, types: new Map(), hidden: new Map(), direct: false, few: () => false }
+  const nothing = { columns: undefined, types: new Map(), hidden: new Map(), rows: () => Infinity }
+  return { name, label: name, ...nothing, direct: false }
 }
 
 function readFunction(body: Body<'RangeFunction'>, builder: Builder): Entry {
@@ -116,11 +117,12 @@ function readFunction(body: Body<'RangeFunction'>, builder: Builder): Entry {
     ...derived(body.alias),
     ...(body.alias === undefined && own !== undefined && { name: own, label: own }),
   }
-  const few = calls.every((call) => isShortUnnest(builder.at, call))
-  item.few = () => few
+  const rows = Math.max(0, ...calls.map((call) => rowsOfUnnest(builder.at, call)))
+  item.rows = () => rows
   const columns = parts(body.alias?.colnames)
   const described = (body.coldeflist ?? []).flatMap((each) => as('ColumnDef', each)?.colname ?? [])
-  const single = calls.length === 1 && few && !body.ordinality && isOneColumn(builder.at, calls[0]?.args ?? [])
+  const single =
+    calls.length === 1 && rows !== Infinity && !body.ordinality && isOneColumn(builder.at, calls[0]?.args ?? [])
   if (described.length > 0) item.columns = described
   else if (single) item.columns = [columns[0] ?? item.name]
   builder.later.push((inside) => readMaking([body.functions, body.coldeflist], item, inside))
@@ -225,7 +227,7 @@ function named(alias: Body<'Alias'>, items: readonly FromItem[], star: Star): Om
   const shape: Shape = {
     columns,
     hides: hides ?? (items.some(hidesSome) ? 'all' : []),
-    few: () => false,
+    rows: () => Infinity,
     correlated: false,
   }
   return { ...seenAs(shape, parts(alias.colnames)), behind, direct: false }

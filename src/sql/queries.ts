@@ -51,7 +51,7 @@ export function readQuery(node: Node, outside: At): Shape {
 function objectToUnknown(at: At, name: string | undefined): Shape {
   touch(at, 'sql.unknown', targetResource(at.names))
   object(at, refuse('unreadable', `A ${name ?? 'query'} cannot be read here.`, [{ do: 'change', hint: 'use SELECT' }]))
-  return { columns: undefined, hides: [], few: () => false, correlated: true }
+  return { columns: undefined, hides: [], rows: () => Infinity, correlated: true }
 }
 
 /** A WITH item sees those before it; with RECURSIVE, itself and all others too. None sees the query's own FROM. */
@@ -99,7 +99,7 @@ const MOST_ROUNDS = 8
 function assumedOf(items: readonly Body<'CommonTableExpr'>[], at: At): ReadonlyMap<string, Shape> {
   const assume = (item: Body<'CommonTableExpr'>, hides: Hides, columns?: Columns): [string, Shape] => [
     item.ctename ?? '',
-    { columns, hides, few: () => false, correlated: false },
+    { columns, hides, rows: () => Infinity, correlated: false },
   ]
   let assumed = new Map(items.map((item) => assume(item, [])))
   const rounds = at.hidden.columns.size > 0 ? MOST_ROUNDS : -1

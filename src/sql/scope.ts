@@ -1,5 +1,6 @@
 import { isFragile, type Secrecy } from './flow.ts'
 import type { Rewrite } from './rewrites.ts'
+import type { Rows } from './row-counts.ts'
 
 /** One item of a FROM list, as expressions see it. */
 export type FromItem = {
@@ -21,8 +22,8 @@ export type FromItem = {
   readonly standIns?: ReadonlyMap<string, string | undefined>
   /** False for what is no relation's row as it is: its columns need not name rows. */
   readonly direct: boolean
-  /** True when it gives few rows whatever the conditions are. */
-  few: () => boolean
+  /** How many rows it gives whatever the conditions are. */
+  rows: () => Rows
 }
 
 /** A column that `*` stands for. */

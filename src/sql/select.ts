@@ -1,10 +1,11 @@
-import { conjuncts, fewItems, hasSmallLimit, isAggregate, isRowByRow } from './bounds.ts'
+import { conjuncts, fewItems, isAggregate, isRowByRow, rowsOf, rowsOfLimit } from './bounds.ts'
 import { useColumn, walk, walkUse } from './expressions.ts'
 import { useHidden, type At, type Columns, type Shape } from './findings.ts'
 import { either, hidesAny, newFlow, type Hides, type Secrecy, type Use } from './flow.ts'
 import { readFrom, type From, type ReadFacts } from './from.ts'
 import { hidesSome, look, openScope, secrecyOf, starColumns, type FromItem, type Scope } from './scope.ts'
 import { outputName } from './output-names.ts'
+import { product, sum, type Rows } from './row-counts.ts'
 import { as, parts, type Body, type Node } from './tree.ts'
 import { noteQualified, readStarStandIns } from './stand-ins.ts'
 
@@ -36,7 +37,7 @@ export function readSelect(body: Body<'SelectStmt'>, at: At): Shape {
     columns: namesOf(outputs),
     hides: hidesOf(outputs),
     types: outputTypes(outputs),
-    few: once(() => isFew(body, from, inside)),
+    rows: once(() => Math.min(rowsOfLimit(body), rowsMade(body, from, inside))),
     correlated: scope.escaped || from.correlated,
   }
 }
@@ -57,9 +58,9 @@ function readSetOperation(body: Body<'SelectStmt'>, at: At): Shape {
   if (compares && hidesAny(hides)) useHidden(at, 'A column of an operation on sets', 'group')
   readOrder(body, outputsOf(left.columns, hides), { ...at, scope })
   walkUse([body.limitCount, body.limitOffset], { ...at, scope }, 'order')
-  const few = once(() => hasSmallLimit(body) || (left.few() && (body.op === 'SETOP_EXCEPT' || right.few())))
+  const rows = once(() => Math.min(rowsOfLimit(body), body.op === 'SETOP_EXCEPT' ? left.rows() : sumOf(left, right)))
   const correlated = left.correlated || right.correlated || scope.escaped
-  return { columns: left.columns, hides, few, correlated }
+  return { columns: left.columns, hides, rows, correlated }
 }
 
 function outputsOf(columns: Shape['columns'], hides: Hides): Outputs {
@@ -69,17 +70,21 @@ function outputsOf(columns: Shape['columns'], hides: Hides): Outputs {
 }
 
 /** Asked again, it answers without looking again. */
-function once(find: () => boolean): () => boolean {
-  let found: boolean | undefined
+function once(find: () => Rows): () => Rows {
+  let found: Rows | undefined
   return () => (found ??= find())
 }
 
-function isFew(body: Body<'SelectStmt'>, from: From, at: At): boolean {
-  if (hasSmallLimit(body)) return true
-  if (!isRowByRow(at, [...(body.targetList ?? []), ...(body.valuesLists ?? [])])) return false
-  if (isAggregate(at, body)) return true
+function sumOf(left: Shape, right: Shape): Rows {
+  return sum([left.rows(), right.rows()])
+}
+
+function rowsMade(body: Body<'SelectStmt'>, from: From, at: At): Rows {
+  if (!isRowByRow(at, [...(body.targetList ?? []), ...(body.valuesLists ?? [])])) return Infinity
+  if (isAggregate(at, body)) return 1
   const conditions = [...conjuncts(body.whereClause), ...from.conditions.flatMap(conjuncts)]
-  return fewItems(at, from.items, conditions).size === from.items.length
+  const rows = rowsOf(from.items, fewItems(at, from.items, conditions))
+  return product([rows, body.valuesLists?.length ?? 1])
 }
 
 /** VALUES: rows of equal length, whose columns are numbered. */

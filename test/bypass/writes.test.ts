@@ -115,6 +115,9 @@ describe('a write that looks bounded, and is not, is refused', () => {
     'DELETE FROM ledger WHERE id IN (SELECT q.k FROM ledger l, LATERAL (SELECT l.id AS k) q WHERE l.id = q.k)',
     'WITH w AS (SELECT l.id FROM ledger l JOIN LATERAL (VALUES (l.id)) q (k) ON l.id = q.k) DELETE FROM ledger USING w WHERE ledger.id = w.id',
     'INSERT INTO ledger (id, total) VALUES (generate_series(4000, 9000), 1)',
+    'DELETE FROM ledger l USING (SELECT id FROM ledger LIMIT 1000) a, (SELECT id FROM ledger LIMIT 1000) b WHERE l.id = a.id + b.id',
+    'INSERT INTO ledger (id, total) SELECT 4000 + a.id * 1000 + b.id, 1 FROM (SELECT id FROM ledger LIMIT 1000) a, (SELECT id FROM ledger LIMIT 99) b',
+    'DELETE FROM ledger WHERE id IN (SELECT id FROM ledger LIMIT 1000) OR id IN (SELECT id FROM ledger OFFSET 1000 LIMIT 1000)',
   ].map((text) => ({ title: text, steps: [text], code: '42501' }))
   const conditions = where.map((condition) => ({
     title: `DELETE WHERE ${condition}`,
