@@ -90,7 +90,9 @@ function isData(each: Touch): boolean {
 /** A SELECT that touches no relation is asked for on the target. */
 function readQueryStatement(node: Node, at: At): Outcome {
   const { hides } = readQuery(node, at)
-  const reads = at.findings.touches.some((each) => !/^sql\.(call|lo_read|lo_write)$/.test(each.action))
+  const reads = at.findings.touches.some(
+    (each) => !/^sql\.(call|lo_read|lo_write|notify|set|set_role)$/.test(each.action),
+  )
   if (!reads) touch(at, 'sql.select', targetResource(at.names))
   return { hides }
 }

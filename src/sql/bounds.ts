@@ -59,10 +59,14 @@ export function conjuncts(condition: Node | undefined): readonly Node[] {
 
 /** The condition that binds the item to the fewest rows. */
 function bindsAny(conditions: readonly Node[], item: FromItem, bounding: Bounding): Bound {
+  const least = leastOf(
+    conditions.map((each) => binds(each, item, bounding)),
+    bounding,
+  )
+  if (least !== UNBOUND) return least
   const plain = !['<', '<=', '>', '>='].some((symbol) => isOwnOperator(bounding.at, symbol))
   const find = (node: Node): Measurable | undefined => (plain ? measurable(node, item, bounding) : undefined)
-  const range = { rows: valuesInRange(conditions, find), to: FREE }
-  return leastOf([range, ...conditions.map((each) => binds(each, item, bounding))], bounding)
+  return { rows: valuesInRange(conditions, find), to: FREE }
 }
 
 function leastOf(bounds: readonly Bound[], { few }: Bounding): Bound {
@@ -123,7 +127,7 @@ function bindsEqual(left: Node, right: Node, item: FromItem, bounding: Bounding)
 /** The items whose columns stand in what `isFixed`. */
 function itemsIn(value: unknown, bounding: Bounding): readonly FromItem[] {
   if (Array.isArray(value)) return value.flatMap((each) => itemsIn(each, bounding))
-  if (!isTree(value) || 'SubLink' in value) return []
+  if (!isTree(value) || 'SubLink' in value || 'A_Const' in value) return []
   const column = as('ColumnRef', value as Node)
   const item = column && itemOf(column, bounding.items)
   return item === undefined ? Object.values(value).flatMap((each) => itemsIn(each, bounding)) : [item]
@@ -267,12 +271,12 @@ export function rowsOfUnnest(at: At, call: Body<'FuncCall'> | undefined): Rows {
   return Math.max(0, ...(call.args ?? []).map((arg) => elementsOf(arg, { at, items: [], few: new Map() }).rows))
 }
 
-/** What a LIMIT by itself leaves: a small plain number, without ties. */
-export function rowsOfLimit(select: Body<'SelectStmt'>): Rows {
-  if (select.limitOption === 'LIMIT_OPTION_WITH_TIES') return Infinity
+/** What a LIMIT by itself leaves: a small plain number, without ties. Undefined where that is not told. */
+export function rowsOfLimit(select: Body<'SelectStmt'>): Rows | undefined {
+  if (select.limitOption === 'LIMIT_OPTION_WITH_TIES') return undefined
   const limit = as('A_Const', select.limitCount)?.ival
   const count = limit?.ival ?? 0
-  return limit !== undefined && count <= MOST_ROWS ? Math.max(1, count) : Infinity
+  return limit !== undefined && count <= MOST_ROWS ? Math.max(1, count) : undefined
 }
 
 /** True when one row stays one row: nothing in the list returns, or may return, a set. */

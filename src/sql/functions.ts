@@ -7,6 +7,7 @@ import {
 } from './builtin-functions.ts'
 import { denied, object, touch, wall, type At } from './findings.ts'
 import { useLargeObject, usesLargeObjects } from './large-objects.ts'
+import { touchReached } from './reaching-calls.ts'
 import { targetResource } from './relations.ts'
 import { checkSetting } from './settings.ts'
 import { as, constantText, parts, type Body, type Node } from './tree.ts'
@@ -52,6 +53,7 @@ export function mayReturnSet(at: At, name: readonly string[]): boolean {
 export function callFunction(at: At, name: readonly string[], args: readonly Node[] = []): void {
   const text = (name[0] === 'pg_catalog' ? name.slice(1) : name).join('.').toLowerCase()
   noteCall(at, name, text)
+  touchReached(at, name, args)
   if (isHarmless(at, name)) return
   if (usesLargeObjects(text) && isBuiltin(at, name, OPAQUE_FUNCTIONS)) return useLargeObject(at, text, args)
   touch(at, 'sql.call', targetResource(at.names), { args: { '/function': text } })
@@ -106,12 +108,12 @@ function objectToUnknown(at: At, subject: string): void {
 export function checkSetConfig(at: At, call: Body<'FuncCall'>): void {
   if (parts(call.funcname).at(-1) !== 'set_config') return
   at.findings.changesSearchPath = true
-  const setting = constantText(argument(call, 0, 'setting_name'))
-  if (setting === undefined) {
-    wall(at, 'setting', denied('set_config needs the name of the setting as a plain string.', 'use SET'))
-  } else {
-    checkSetting(at, setting.toLowerCase(), constantText(argument(call, 1, 'new_value')))
-  }
+  const setting = constantText(argument(call, 0, 'setting_name'))?.toLowerCase()
+  const value = constantText(argument(call, 1, 'new_value'))
+  const action = /^(role|session_authorization)$/.test(setting ?? '') ? 'sql.set_role' : 'sql.set'
+  touch(at, action, targetResource(at.names), { args: { '/name': setting ?? '*', '/value': value ?? '*' } })
+  if (setting !== undefined) checkSetting(at, setting, value)
+  else wall(at, 'setting', denied('set_config needs the name of the setting as a plain string.', 'use SET'))
 }
 
 /** An argument by its name or its place. */

@@ -37,7 +37,7 @@ export function readSelect(body: Body<'SelectStmt'>, at: At): Shape {
     columns: namesOf(outputs),
     hides: hidesOf(outputs),
     types: outputTypes(outputs),
-    rows: once(() => Math.min(rowsOfLimit(body), rowsMade(body, from, inside))),
+    rows: once(() => rowsOfLimit(body) ?? rowsMade(body, from, inside)),
     correlated: scope.escaped || from.correlated,
   }
 }
@@ -58,7 +58,7 @@ function readSetOperation(body: Body<'SelectStmt'>, at: At): Shape {
   if (compares && hidesAny(hides)) useHidden(at, 'A column of an operation on sets', 'group')
   readOrder(body, outputsOf(left.columns, hides), { ...at, scope })
   walkUse([body.limitCount, body.limitOffset], { ...at, scope }, 'order')
-  const rows = once(() => Math.min(rowsOfLimit(body), body.op === 'SETOP_EXCEPT' ? left.rows() : sumOf(left, right)))
+  const rows = once(() => rowsOfLimit(body) ?? (body.op === 'SETOP_EXCEPT' ? left.rows() : sumOf(left, right)))
   const correlated = left.correlated || right.correlated || scope.escaped
   return { columns: left.columns, hides, rows, correlated }
 }
