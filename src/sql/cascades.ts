@@ -1,6 +1,6 @@
 import type { RangeVar } from 'libpg-query'
 import type { CatalogRelation } from './catalog.ts'
-import { denied, noteChange, noteColumnChange, object, touch, touchRelation, type At } from './findings.ts'
+import { denied, noteChange, noteColumnChange, object, touch, touchRelation, wall, type At } from './findings.ts'
 import { kindOf, nameOf, rangeOf, RELATIONS, touchObject, type ObjectArgs } from './objects.ts'
 import { findRelations, tableResource, targetResource, type Found } from './relations.ts'
 import { as, parts, type Body, type Node } from './tree.ts'
@@ -26,6 +26,8 @@ export function readDrop(body: Body<'DropStmt'>, at: At): void {
   if (cascade) noteColumnChange(at)
   for (const node of body.objects ?? []) {
     touchObject(at, 'sql.drop', body.removeType, node, args)
+    // Without it, more rows may be seen.
+    if (body.removeType === 'OBJECT_POLICY') touchObject(at, 'sql.grant', body.removeType, node, args)
     if (RELATIONS.has(body.removeType ?? '')) dropRelation(node, cascade, args, at)
     else if (body.removeType === 'OBJECT_SCHEMA') dropSchema(parts(node).at(-1) ?? '', cascade, args, at)
     else if (cascade) dropUnknown(args, at)
@@ -55,8 +57,10 @@ function dropSchema(schema: string, cascade: boolean, args: ObjectArgs, at: At):
 /** A type or a function may have any column, view or index depend on it. */
 function dropUnknown(args: ObjectArgs, at: At): void {
   touch(at, 'sql.drop', targetResource(at.names), { args })
+  const hint = 'drop it without CASCADE'
   if (at.hidden.columns.size > 0)
-    object(at, denied('DROP ... CASCADE of this may drop columns that are masked for you.', 'drop it without CASCADE'))
+    object(at, denied('DROP ... CASCADE of this may drop columns that are masked for you.', hint))
+  else wall(at, 'names', denied('DROP ... CASCADE of this is refused: what it would drop cannot be told.', hint))
 }
 
 /** CASCADE drops the views that show a relation, and the foreign keys of the tables that refer to one. */
@@ -71,6 +75,34 @@ export function touchDependants(at: At, found: readonly Found[]): void {
 export function touchHeirs(at: At, action: string, range: RangeVar, args: ObjectArgs): void {
   if (range.inh !== true) return
   touchEach(at, action, at.names.catalog.graph.heirs(relationsOf(findRelations(at.names, range))), { args })
+}
+
+/** GRANT ... ON ALL TABLES, or SEQUENCES, IN SCHEMA is about each of them. */
+export function touchAllOf(at: At, action: string, schema: string, sequences: boolean, args: ObjectArgs): void {
+  const all = at.names.catalog
+    .relationsIn(schema)
+    .filter((each) => isNamed(each) && (each.kind === 'sequence') === sequences)
+  touchEach(at, action, all, { args })
+}
+
+/** A view that CREATE OR REPLACE VIEW gives another query. */
+export function touchReplaced(at: At, range: RangeVar): void {
+  touchEach(at, 'sql.alter', relationsOf(findRelations(at.names, range)), { args: { '/kind': 'view' } })
+}
+
+/** LOCK of a view locks what it shows, and of a table its children, unless ONLY is said. */
+export function readLock(body: Body<'LockStmt'>, at: At): void {
+  for (const node of body.relations ?? []) {
+    const range = as('RangeVar', node) ?? {}
+    const own = relationsOf(touchRelation(at, 'sql.lock', range))
+    if (range.inh === true) touchEach(at, 'sql.lock', at.names.catalog.graph.heirs(own), {})
+    touchEach(
+      at,
+      'sql.lock',
+      own.flatMap((each) => at.names.catalog.behind(each)),
+      {},
+    )
+  }
 }
 
 type EachFacts = { readonly unbounded?: boolean; readonly args?: ObjectArgs }

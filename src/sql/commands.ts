@@ -1,4 +1,4 @@
-import { readTruncate } from './cascades.ts'
+import { readLock, readTruncate } from './cascades.ts'
 import { readCopy } from './copy.ts'
 import { walk, walkCopied } from './expressions.ts'
 import { denied, object, objectToReplanning, touch, touchRelation, wall, type At } from './findings.ts'
@@ -211,7 +211,7 @@ export const COMMANDS = {
   FetchStmt: (body) => ({ effect: 'none', uses: names('fetch', body.portalname) }),
   ListenStmt: channel('sql.listen', NONE),
   LockStmt: (body, at) => {
-    onEach(at, 'sql.lock', rangesOf(body.relations))
+    readLock(body, at)
     return NONE
   },
   NotifyStmt: channel('sql.notify', {}),

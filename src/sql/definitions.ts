@@ -1,5 +1,5 @@
 import { walk, walkCopied } from './expressions.ts'
-import { readDrop, touchDependants, touchHeirs } from './cascades.ts'
+import { readDrop, touchAllOf, touchDependants, touchHeirs, touchReplaced } from './cascades.ts'
 import {
   denied,
   noteChange,
@@ -85,13 +85,19 @@ function refused<K extends NodeName>(rule: Rule<K>, what: string): Rule<K> {
 function alterRole(body: Body<'AlterRoleStmt'>, at: At): void {
   touch(at, 'sql.grant', targetResource(at.names), { args: { '/kind': 'role' } })
   const named = body.role?.roletype === 'ROLESPEC_CSTRING' && !body.role.rolename?.startsWith('sp_')
-  const password = body.options?.some((option) => as('DefElem', option)?.defname === 'password') ?? false
-  if (named && !password) return
+  if (named && !hasPassword(body.options)) return
   wall(
     at,
     'role',
     denied('ALTER ROLE of a password, or of the role of a session, is refused.', 'ask a person to do it'),
   )
+}
+
+/** Its client would know a credential that leads past the gateway. */
+const CREDENTIAL = denied('CREATE ROLE with a password is refused.', 'create it without one, or ask a person to do it')
+
+function hasPassword(options: Names): boolean {
+  return options?.some((option) => as('DefElem', option)?.defname === 'password') ?? false
 }
 
 function alterTable(body: Body<'AlterTableStmt'>, at: At): void {
@@ -115,10 +121,13 @@ function alterTable(body: Body<'AlterTableStmt'>, at: At): void {
   readParts(body, body.relation, at)
 }
 
-/** What is done to the parent is done to its children as well. */
+/** What is done to the parent is done to its children as well, whose rows are its own: both are changed. */
 function noteParent(command: Body<'AlterTableCmd'> | undefined, own: Range, at: At): void {
   if (command?.subtype === 'AT_AttachPartition') noteChange(at, own?.relname, 'shown')
   if (command?.subtype === 'AT_AddInherit') noteChange(at, as('RangeVar', command.def)?.relname, 'shown')
+  if (!/^AT_((Attach|Detach)Partition|(Add|Drop)Inherit)/.test(command?.subtype ?? '')) return
+  const other = as('RangeVar', command?.def) ?? as('PartitionCmd', command?.def)?.name
+  if (other !== undefined) touchDefined(at, 'sql.alter', other, { '/kind': 'table' })
 }
 
 /** COMMENT and its like name a relation or any other object. */
@@ -148,8 +157,10 @@ function createSchema(body: Body<'CreateSchemaStmt'>, at: At): void {
 function grant(body: Body<'GrantStmt'>, at: At): void {
   const args = { '/kind': kindOf(body.objtype) }
   const inSchema = body.targtype === 'ACL_TARGET_ALL_IN_SCHEMA'
-  for (const node of body.objects ?? [])
+  for (const node of body.objects ?? []) {
     touchObject(at, 'sql.grant', inSchema ? 'OBJECT_SCHEMA' : body.objtype, node, args)
+    if (inSchema) touchAllOf(at, 'sql.grant', parts(node).at(-1) ?? '', body.objtype === 'OBJECT_SEQUENCE', args)
+  }
   if (body.objects === undefined) touch(at, 'sql.grant', targetResource(at.names), { args })
 }
 
@@ -209,7 +220,10 @@ export const DEFINITIONS = {
   AlterSubscriptionStmt: refused(onTarget('sql.alter', 'subscription'), 'ALTER SUBSCRIPTION'),
   AlterSystemStmt: refused(onTarget('sql.alter', 'system'), 'ALTER SYSTEM'),
   AlterTSConfigurationStmt: make('text search configuration', (body) => body.cfgname, 'sql.alter'),
-  AlterTSDictionaryStmt: make('text search dictionary', (body) => body.dictname, 'sql.alter'),
+  AlterTSDictionaryStmt: refused(
+    make('text search dictionary', (body) => body.dictname, 'sql.alter'),
+    'ALTER TEXT SEARCH DICTIONARY',
+  ),
   AlterTableMoveAllStmt: onTarget('sql.alter', 'tablespace'),
   AlterTableSpaceOptionsStmt: onTarget('sql.alter', 'tablespace'),
   AlterTableStmt: alterTable,
@@ -250,11 +264,19 @@ export const DEFINITIONS = {
   ),
   CreatePublicationStmt: refused(onTarget('sql.create', 'publication'), 'CREATE PUBLICATION'),
   CreateRangeStmt: make('range', (body) => body.typeName),
-  CreateRoleStmt: onTarget('sql.grant', 'role'),
+  CreateRoleStmt: (body, at, inner) => {
+    onTarget<'CreateRoleStmt'>('sql.grant', 'role')(body, at, inner)
+    if (hasPassword(body.options)) wall(at, 'role', CREDENTIAL)
+  },
   CreateSchemaStmt: createSchema,
   CreateSeqStmt: newRelation('sequence', (body) => body.sequence),
   CreateStatsStmt: make('statistics', (body) => body.defnames),
-  CreateStmt: newRelation('table', (body) => body.relation),
+  CreateStmt: (body, at, inner) => {
+    // Rows of a child, or of a partition, are rows of its parent.
+    for (const node of body.inhRelations ?? [])
+      touchDefined(at, 'sql.alter', as('RangeVar', node) ?? {}, { '/kind': 'table' })
+    newRelation<'CreateStmt'>('table', (each) => each.relation)(body, at, inner)
+  },
   CreateSubscriptionStmt: refused(onTarget('sql.create', 'subscription'), 'CREATE SUBSCRIPTION'),
   CreateTableAsStmt: (body, at) => {
     createInto(body.into ?? {}, at, body.objtype === 'OBJECT_MATVIEW' ? 'materialized view' : 'table')
@@ -303,7 +325,7 @@ export const DEFINITIONS = {
   ImportForeignSchemaStmt: refused(onTarget('sql.create', 'foreign schema'), 'IMPORT FOREIGN SCHEMA'),
   IndexStmt: onRelation('sql.create', 'index', (body) => body.relation),
   LoadStmt: refused(onTarget('sql.create', 'library'), 'LOAD'),
-  ReassignOwnedStmt: onTarget('sql.grant', 'owner'),
+  ReassignOwnedStmt: refused(onTarget('sql.grant', 'owner'), 'REASSIGN OWNED'),
   RenameStmt: readRename,
   RuleStmt: refused(
     (body, at) => touchDefined(at, 'sql.create', body.relation ?? {}, { '/kind': 'rule' }),
@@ -313,6 +335,7 @@ export const DEFINITIONS = {
   ViewStmt: (body, at) => {
     const args = { '/kind': 'view', '/name': body.view?.relname ?? '' }
     touch(at, 'sql.create', schemaResource(at.names, schemaOfNew(body.view, at)), { args })
+    if (body.replace === true) touchReplaced(at, body.view ?? {})
     noteChange(at, body.view?.relname, 'shown')
     objectToCopy(at, at.query(body.query ?? ({} as Node), at))
   },

@@ -65,6 +65,8 @@ export type At = {
   readonly under?: Flow | undefined
   /** Elsewhere: what a column is used for. */
   readonly use?: Use
+  /** What a FOR UPDATE and its like around a sub-select does to its relations, too. */
+  readonly locked?: Readonly<Record<string, string>> | undefined
   /** Reads a whole query. */
   readonly query: (node: Node, at: At) => Shape
 }

@@ -62,7 +62,7 @@ const ITEMS: { readonly [K in NodeName]?: (body: Body<K>, builder: Builder) => E
   RangeSubselect: (body, builder) => {
     const item = derived(body.alias)
     builder.later.push((inside) => {
-      const shape = inside.query(body.subquery ?? ({} as Node), inside)
+      const shape = inside.query(body.subquery ?? ({} as Node), { ...inside, locked: builder.facts.args })
       const seen = seenAs(shape, parts(body.alias?.colnames))
       // What depends on another item (LATERAL) has rows for each of its rows.
       Object.assign(item, seen, { rows: () => (shape.correlated ? Infinity : shape.rows()) })

@@ -41,8 +41,8 @@ export function readQuery(node: Node, outside: At): Shape {
   const [name, body] = open(node) ?? []
   const read = name === undefined ? undefined : (QUERIES[name] as Read<NodeName> | undefined)
   if (read === undefined || body === undefined) return objectToUnknown(at, name)
-  const { inside, correlated } = readWith((body as Body<'SelectStmt'>).withClause, at)
-  const own = read(body as never, inside)
+  const { inside, correlated } = readWith((body as Body<'SelectStmt'>).withClause, { ...at, locked: undefined })
+  const own = read(body as never, { ...inside, locked: at.locked })
   const shape = correlated ? { ...own, correlated } : own
   at.findings.shapes.set(body, shape)
   return shape

@@ -24,9 +24,10 @@ export type Outputs = {
 }
 
 /** Reads one SELECT, VALUES or TABLE, or an arm of a set operation; its WITH is read already. */
-export function readSelect(body: Body<'SelectStmt'>, at: At): Shape {
-  if (body.op !== undefined && body.op !== 'SETOP_NONE') return readSetOperation(body, at)
-  const from = readFrom(body.fromClause ?? [], at, factsOf(body))
+export function readSelect(body: Body<'SelectStmt'>, outside: At): Shape {
+  if (body.op !== undefined && body.op !== 'SETOP_NONE') return readSetOperation(body, outside)
+  const at = { ...outside, locked: undefined }
+  const from = readFrom(body.fromClause ?? [], at, factsOf(body, outside.locked))
   const scope = openScope(from.items, at.scope, true, from.star)
   const inside = { ...at, scope }
   walk([body.whereClause, body.havingClause], inside)
@@ -42,11 +43,11 @@ export function readSelect(body: Body<'SelectStmt'>, at: At): Shape {
   }
 }
 
-function factsOf(body: Body<'SelectStmt'>): ReadFacts {
+function factsOf(body: Body<'SelectStmt'>, around: At['locked'] = {}): ReadFacts {
   const locks = (body.lockingClause ?? []).map((each) => as('LockingClause', each)?.strength ?? '')
   const lock = locks.map((strength) => strength.replace('LCS_FOR', '').toLowerCase()).join(' ')
   const table = as('ResTarget', body.targetList?.[0])?.location === -1
-  return { hasWhere: body.whereClause !== undefined, args: lock === '' ? {} : { '/lock': lock }, table }
+  return { hasWhere: body.whereClause !== undefined, args: lock === '' ? around : { '/lock': lock }, table }
 }
 
 /** UNION ALL lines up the rows of its arms; every other operation on sets compares them. */
