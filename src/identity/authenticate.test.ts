@@ -129,6 +129,7 @@ describe('a token of a configured issuer', () => {
     const providers = [{ ...config, oidc: { ...config.oidc, clientId: 'console' } }]
     const strict = createAuthenticate({ providers, local, clock })
     await refused(await token({ aud: ['sallyport', 'b'], azp: 'other' }), /another client/, 'identity', strict)
+    await refused(await token({ aud: ['sallyport', 'b'] }), /another client/, 'identity', strict)
     await identity(await token({ aud: ['sallyport', 'b'], azp: 'console' }), strict)
   })
 

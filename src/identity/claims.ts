@@ -79,10 +79,8 @@ function audienceProblem(claims: JsonObject, { issuer, audience, clientId }: Exp
   if (claim(claims, 'iss') !== issuer) return 'is of another issuer (iss)'
   if (!given?.includes(audience)) return 'is for another audience (aud)'
   if (azp !== undefined && typeof azp !== 'string') return 'is malformed (azp)'
-  if (given.length > 1 && azp !== undefined && clientId !== undefined && azp !== clientId) {
-    return 'was issued to another client (azp)'
-  }
-  return undefined
+  const shared = given.length > 1 && clientId !== undefined
+  return shared && azp !== clientId ? 'was issued to another client, or does not say to which (azp)' : undefined
 }
 
 function useProblem(claims: JsonObject): string | undefined {
