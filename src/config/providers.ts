@@ -14,7 +14,10 @@ export type KindRule = {
 type Scalar = string | number | boolean
 
 /** A group that an identity is in when all these claims equal; of a list, one of its items. */
-export type GroupRule = { readonly group: string; readonly claims: Readonly<Record<string, Scalar | readonly Scalar[]>> }
+export type GroupRule = {
+  readonly group: string
+  readonly claims: Readonly<Record<string, Scalar | readonly Scalar[]>>
+}
 
 /** An issuer of tokens and what its claims mean. */
 export type ProviderConfig = {

@@ -48,6 +48,11 @@ export function bearerToken(fields: Fields): { readonly token: string } | { read
   return { refusal: refuse('identity', message, [{ do: 'change', hint: 'Send Authorization: Bearer <token>.' }]) }
 }
 
+/** The first segment of a request's path, as it came. */
+export function firstSegment({ url = '' }: IncomingMessage): string {
+  return /^\/([^/?]*)/.exec(url)?.[1] ?? ''
+}
+
 /** Which target a request is for. */
 export function readPlace({ url = '', rawHeaders }: IncomingMessage): Place | { readonly refusal: Refusal } {
   const target = originForm(url, valuesOf(fieldsOf(rawHeaders), 'host'))
