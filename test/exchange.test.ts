@@ -252,9 +252,9 @@ describe('tokens that are exchanged', () => {
     await client.query('SELECT id, name FROM customers WHERE id = 2')
     const sent = scene.postgres.logLines().filter((line) => line.includes('id, name FROM'))
     assert.ok(sent.length > 0)
-    for (const line of sent) assert.match(line, /^user=sp_[0-9a-f]{8}_[0-9a-f]{32}_report-bo_ada /)
+    for (const line of sent) assert.match(line, /^user=sp_[0-9a-f]{8}_[0-9a-f]{32}_reportbot_ada /)
     const [role] = await scene.truth(
-      `SELECT shobj_description(oid, 'pg_authid') AS comment FROM pg_roles WHERE rolname LIKE 'sp%report-bo_ada'`,
+      `SELECT shobj_description(oid, 'pg_authid') AS comment FROM pg_roles WHERE rolname LIKE 'sp%reportbot_ada'`,
     )
     assert.match(
       String(role!['comment']),

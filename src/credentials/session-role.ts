@@ -37,12 +37,9 @@ function namesOf(identity: Identity): readonly string[] {
   return [identity.kind === 'User' ? '' : identity.subject, person.replace(/@.*/s, '')]
 }
 
-/** Letters, digits and single dashes. */
+/** What needs no quotes in SQL. */
 function readable(name: string): string {
-  return name
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, '-')
-    .replaceAll(/^-|-$/g, '')
+  return name.toLowerCase().replaceAll(/[^a-z0-9]/g, '')
 }
 
 export type RoleStatement = {
