@@ -88,9 +88,11 @@ describe('tokens that are exchanged', () => {
       { ...base(), sub: 'report-bot', client_type: 'agent', groups: ['data-agents'], ...more },
     )
   /** As GitHub's reference of its OpenID Connect tokens gives them. */
-  const ofGitHub = (more: Claims = {}) => {
-    const ref = String(more['ref'] ?? 'refs/heads/main')
-    const repository = String(more['repository'] ?? 'acme/shop')
+  const ofGitHub = ({
+    ref = 'refs/heads/main',
+    repository = 'acme/shop',
+    ...more
+  }: Readonly<Record<string, string>> = {}) => {
     const claims = {
       iss: github.issuer,
       aud: 'sallyport',
