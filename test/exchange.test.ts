@@ -6,6 +6,7 @@ import { sign, startIdp, type FakeIdp } from '../src/identity/idp.fake.ts'
 import type { StoredEntry } from '../src/record/entry.ts'
 import { connected, refused } from './holding.ts'
 import { startScene, type Scene } from './scene.ts'
+import { within } from './waiting.ts'
 
 type Claims = Readonly<Record<string, unknown>>
 type Answer = { readonly status: number; readonly body: Readonly<Record<string, unknown>> }
@@ -207,11 +208,12 @@ describe('tokens that are exchanged', () => {
   ]
   for (const [what, make] of foreign) {
     it(`let no job ${what} in, though its token is good`, async () => {
-      const token = await make()
+      const [token, before] = [await make(), (await ofType('session.opened')).length]
       for (const given of [token, await exchanged(token)]) {
         assert.match(await turnedAway(given), /^42501 No rule permits connect on Target orders for Workload git/)
       }
-      assert.deepEqual(await scene.roles(), [])
+      assert.equal((await ofType('session.opened')).length, before)
+      await within('there is no role', async () => (await scene.roles()).length === 0)
     })
   }
 
