@@ -133,12 +133,12 @@ function isTooLong(members: string): boolean {
 const NEEDS_ROOM: ReadonlySet<Entry['type']> = new Set([
   'session.opened',
   'session.refused',
-  'token.exchanged',
-  'token.refused',
   'operation',
   'input',
   'preview',
   'answer',
+  'token.exchanged',
+  'token.refused',
 ])
 
 /** An answer that says nothing but how its operation ended is one of the ends that room is kept for. */

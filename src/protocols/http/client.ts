@@ -48,11 +48,6 @@ export function bearerToken(fields: Fields): { readonly token: string } | { read
   return { refusal: refuse('identity', message, [{ do: 'change', hint: 'Send Authorization: Bearer <token>.' }]) }
 }
 
-/** The first segment of a request's path, as it came. */
-export function firstSegment({ url = '' }: IncomingMessage): string {
-  return /^\/([^/?]*)/.exec(url)?.[1] ?? ''
-}
-
 /** Which target a request is for. */
 export function readPlace({ url = '', rawHeaders }: IncomingMessage): Place | { readonly refusal: Refusal } {
   const target = originForm(url, valuesOf(fieldsOf(rawHeaders), 'host'))
@@ -60,6 +55,11 @@ export function readPlace({ url = '', rawHeaders }: IncomingMessage): Place | { 
   if (name === undefined)
     return { refusal: unreadable('it is for another host, or its path does not begin with the name of a target') }
   return { target: name, rest: rest.startsWith('/') ? rest : `/${rest}` }
+}
+
+/** The first segment of a request's path, as it came. */
+export function firstSegment({ url = '' }: IncomingMessage): string {
+  return /^\/([^/?]*)/.exec(url)?.[1] ?? ''
 }
 
 /** RFC 9112 section 3.2.2: an absolute-form names this host, or is for somebody else. */
