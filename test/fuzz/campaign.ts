@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { startSqlReader } from '../../src/sql/worker-reader.ts'
 import { answerBook } from './answer-book.ts'
 import { loadSessions } from './corpus.ts'
-import { PATIENCE, startFuzzScene } from './fuzz-scene.ts'
+import { PATIENCE, startFuzzScene, type FuzzScene } from './fuzz-scene.ts'
 import { startFuzzTarget, type FuzzTargetOptions } from './fuzz-target.ts'
 import { Ledger } from './ledger.ts'
 import { random, type Random } from './random.ts'
@@ -20,7 +20,7 @@ export type Outcome = Ran & {
 }
 
 export type Campaign = {
-  readonly live: (port: number, ledger: Ledger, random: Random) => Promise<Lived>
+  readonly live: (scene: FuzzScene, ledger: Ledger, random: Random) => Promise<Lived>
   readonly target?: Pick<FuzzTargetOptions, 'spoil' | 'start'>
 }
 
@@ -37,7 +37,7 @@ export async function campaign({ live, target: moods }: Campaign): Promise<void>
   await reader.read({ text: 'SELECT 1', target: 'none', searchPath: [], hidden: [] })
   await using target = await startFuzzTarget({ book: answerBook(loadSessions()), ledger, ...moods })
   await using scene = await startFuzzScene({ reader, ledger, targetPort: target.port })
-  const ran = await runLives(run, (seed) => live(scene.port, ledger, random(seed)))
+  const ran = await runLives(run, (seed) => live(scene, ledger, random(seed)))
   await scene.quiet(PATIENCE)
   const outcome: Outcome = {
     ...ran,

@@ -8,7 +8,7 @@ import type { Ledger } from './ledger.ts'
 import { chunks } from './mutate.ts'
 import type { Random } from './random.ts'
 import type { Lived } from './run.ts'
-import { PATIENCE, SECRETS } from './fuzz-scene.ts'
+import { PATIENCE, SECRETS, type FuzzScene } from './fuzz-scene.ts'
 
 const seeds = seedsOf(loadSessions())
 
@@ -16,9 +16,9 @@ const seeds = seedsOf(loadSessions())
 await campaign({ live })
 
 /** One client, from its start to one of the ways to go. */
-async function live(port: number, ledger: Ledger, random: Random): Promise<Lived> {
+async function live({ dial }: FuzzScene, ledger: Ledger, random: Random): Promise<Lived> {
   const heard = new Heard(SECRETS)
-  const client = await connectFuzz(port, ledger, heard, PATIENCE)
+  const client = await connectFuzz(dial, ledger, heard, PATIENCE)
   // The gateway gives a target that has no time to answer up.
   if (!client) return { frames: 0, problems: heard.problems }
   const stream = new ClientStream(random, seeds)
@@ -53,10 +53,10 @@ async function say(
 }
 
 async function leave(client: FuzzClient, mayTerminate: boolean, random: Random): Promise<void> {
-  const { socket, heard } = client
+  const { line, heard } = client
   const ways = ['end', 'destroy', 'resetAndDestroy', ...(mayTerminate ? ['terminate' as const] : [])] as const
   const way = random.pick(ways)
   if (way === 'terminate') client.write(Buffer.from('5800000004', 'hex'))
-  else socket[way]()
+  else line[way]()
   if (!(await client.until(() => false, PATIENCE))) heard.problems.push(`the connection is open after ${way}`)
 }

@@ -1,14 +1,13 @@
-import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
 import { str, u32, untyped } from '../frames-builder.ts'
-import { TOKEN } from './fuzz-scene.ts'
+import { TOKEN, type FuzzScene } from './fuzz-scene.ts'
 import type { Heard } from './heard.ts'
 import type { Account, Ledger } from './ledger.ts'
 import { whole } from './mutate.ts'
+import type { Line } from './wire.ts'
 
 /** One client, past its start. */
 export interface FuzzClient {
-  readonly socket: Socket
+  readonly line: Line
   readonly account: Account
   readonly heard: Heard
   /** True once the other side has gone. */
@@ -33,36 +32,37 @@ const ASK = whole('Q', str('SELECT 1'))
 
 /** Connects and logs in; undefined when the other side ends the connection first. `seed`: for the target's choices. */
 export async function connectFuzz(
-  port: number,
+  dial: FuzzScene['dial'],
   ledger: Ledger,
   heard: Heard,
   patienceMs: number,
   seed = 0,
 ): Promise<FuzzClient | undefined> {
-  const socket = connect({ host: '127.0.0.1', port, noDelay: true })
-  socket.on('error', () => undefined)
-  await Promise.race([once(socket, 'connect'), once(socket, 'close')]).catch(() => undefined)
-  if (socket.closed) return undefined
-  const account = ledger.open(`127.0.0.1:${socket.localPort}`)
+  const state = { over: false, wake: (): void => undefined }
+  const line = await dial({
+    heard: (chunk) => {
+      heard.take(chunk)
+      state.wake()
+    },
+    ended: () => heard.ended(),
+    closed: () => {
+      state.over = true
+      state.wake()
+    },
+  })
+  if (!line) return undefined
+  const account = ledger.open(line.address)
   account.seed = seed
-  const client = attend(socket, account, heard)
-  socket.write(LOGIN)
+  const client = attend(line, account, heard, state)
+  line.write(LOGIN)
   const came = await client.until(() => heard.started, patienceMs)
   if (!came) heard.problems.push('the start of a session is not answered')
   return heard.started ? client : undefined
 }
 
-function attend(socket: Socket, account: Account, heard: Heard): FuzzClient {
-  const state = { over: false, wake: (): void => undefined }
-  socket.on('data', (chunk: Buffer) => {
-    heard.take(chunk)
-    state.wake()
-  })
-  socket.on('end', () => heard.ended())
-  socket.on('close', () => {
-    state.over = true
-    state.wake()
-  })
+type State = { over: boolean; wake: () => void }
+
+function attend(line: Line, account: Account, heard: Heard, state: State): FuzzClient {
   const until = (is: () => boolean, patienceMs: number): Promise<boolean> => {
     const { promise, resolve } = Promise.withResolvers<boolean>()
     let left = patienceMs / TICK_MS
@@ -82,18 +82,18 @@ function attend(socket: Socket, account: Account, heard: Heard): FuzzClient {
     heard.clientSends(frame)
   }
   return {
-    socket,
+    line,
     account,
     heard,
     get over() {
       return state.over
     },
     announce,
-    write: (bytes) => void (socket.writable && socket.write(bytes)),
+    write: (bytes) => line.write(bytes),
     until,
     reachable: async (patienceMs) => {
       for (const frame of [SYNC, ASK]) announce(frame)
-      if (socket.writable) socket.write(Buffer.concat([SYNC, ASK]))
+      line.write(Buffer.concat([SYNC, ASK]))
       const came = await until(() => heard.answered, patienceMs)
       if (!came) heard.problems.push('the connection is open and answers nothing')
       return came && !state.over

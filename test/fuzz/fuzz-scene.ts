@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import type { Approval, ApprovalRequest, Approvals } from '../../src/approvals/approvals.ts'
 import type { RoleCredential } from '../../src/credentials/postgres-role.ts'
@@ -14,15 +16,18 @@ import { postgresTarget, type PostgresTarget } from '../../src/protocols/postgre
 import { postgres } from '../../src/protocols/postgres/postgres.ts'
 import type { Stored } from '../../src/record/recorder.ts'
 import type { SqlReader } from '../../src/sql/reader.ts'
-import { gatewayTo, openDoor } from '../conformance/door.ts'
+import { gatewayTo, openDoor, type Door } from '../conformance/door.ts'
 import { LARGE_OBJECTS } from './calls.ts'
 import { loadCatalog } from './corpus.ts'
-import { CANCEL_KEY } from './fuzz-target.ts'
+import { CANCEL_KEY, TCP_EVERY } from './fuzz-target.ts'
 import type { Ledger } from './ledger.ts'
+import { overTcp, Wire, type Hearing, type Line } from './wire.ts'
 
 /** The gateway's PostgreSQL adapter and session, as they are, with everything around them scripted. */
 export interface FuzzScene extends AsyncDisposable {
   readonly port: number
+  /** A client's connection: in memory, and now and then over TCP; undefined when the other side ends it at once. */
+  dial(hearing: Hearing): Promise<Line | undefined>
   /** What `serve` threw: nothing ever should. */
   readonly thrown: readonly unknown[]
   /** Leases that were taken and not given back. */
@@ -58,7 +63,24 @@ export async function startFuzzScene(options: FuzzSceneOptions): Promise<FuzzSce
   const gateway = gatewayTo<PostgresTarget, RoleCredential>(coreOf(options.ledger), targetOf(options, lent))
   const protocol = postgres()
   const { close, ...door } = await openDoor((socket) => protocol.serve(socket, gateway, () => undefined))
-  return { ...door, lent, [Symbol.asyncDispose]: async () => close() }
+  return { ...door, lent, dial: dialling(door), [Symbol.asyncDispose]: async () => close() }
+}
+
+function dialling({ port, admit }: Pick<Door, 'port' | 'admit'>): FuzzScene['dial'] {
+  let dialled = 0
+  return async (hearing) => {
+    if (++dialled % TCP_EVERY === 0) return dialTcp(port, hearing)
+    const wire = new Wire(hearing, dialled)
+    admit(wire as unknown as Socket)
+    return wire.line
+  }
+}
+
+/** Undefined when the other side ends the connection first. */
+export async function dialTcp(port: number, hearing: Hearing): Promise<Line | undefined> {
+  const socket = connect({ host: '127.0.0.1', port, noDelay: true })
+  await Promise.race([once(socket, 'connect'), once(socket, 'close')]).catch(() => undefined)
+  return socket.closed ? undefined : overTcp(socket, hearing)
 }
 
 function coreOf(ledger: Ledger): Core {

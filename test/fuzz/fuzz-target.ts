@@ -4,6 +4,7 @@ import { frame, ready, str, u32 } from '../frames-builder.ts'
 import type { AnswerBook } from './answer-book.ts'
 import { HonestSession } from './honest-session.ts'
 import type { Account, Ledger } from './ledger.ts'
+import { interceptConnections, overTcp, Wire, type Hearing, type Line } from './wire.ts'
 
 /** What one connection to the target says instead of what an honest target would; undefined ends the connection. */
 export type Spoil = (honest: readonly Buffer[]) => readonly Buffer[] | undefined
@@ -21,6 +22,8 @@ export interface FuzzTarget extends AsyncDisposable {
   readonly port: number
 }
 
+/** Of so many connections one is over TCP, the others are in memory. */
+export const TCP_EVERY = 32
 /** Version 3.0; a request to cancel has another number there, and gets no answer. */
 const PROTOCOL = 3 << 16
 /** No client may ever see it. */
@@ -39,14 +42,21 @@ export async function startFuzzTarget(options: FuzzTargetOptions): Promise<FuzzT
   const sockets = new Set<Socket>()
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket)
-    socket.on('error', () => undefined).on('close', () => sockets.delete(socket))
-    serve(socket, options)
+    socket.on('close', () => sockets.delete(socket))
+    serve((hearing) => overTcp(socket, hearing), options)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  let dialled = 0
+  const inMemory = interceptConnections(port, () => {
+    if (++dialled % TCP_EVERY === 0) return undefined
+    return serve((hearing) => new Wire(hearing, dialled, true), options)
+  })
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     [Symbol.asyncDispose]: async () => {
+      inMemory[Symbol.dispose]()
       for (const socket of sockets) socket.destroy()
       server.close()
       await once(server, 'close')
@@ -54,7 +64,15 @@ export async function startFuzzTarget(options: FuzzTargetOptions): Promise<FuzzT
   }
 }
 
-function serve(socket: Socket, options: FuzzTargetOptions): void {
+function serve<End extends Line | Wire>(open: (hearing: Hearing) => End, options: FuzzTargetOptions): End {
+  const hear = hearing(options, (said) => (said ? line.write(said) : line.resetAndDestroy()))
+  const end = open({ heard: hear, ended: () => undefined, closed: () => undefined })
+  const line: Line = end instanceof Wire ? end.line : end
+  return end
+}
+
+/** `say`: undefined ends the connection. */
+function hearing(options: FuzzTargetOptions, say: (said: Buffer | undefined) => void): (chunk: Buffer) => void {
   let left: Buffer = Buffer.alloc(0)
   let take: Take | undefined
   const open = (packet: Buffer): readonly Buffer[] | undefined => {
@@ -63,20 +81,17 @@ function serve(socket: Socket, options: FuzzTargetOptions): void {
     take = begin(account, options)
     return options.start?.(account) ?? START
   }
-  socket.on('data', (chunk: Buffer) => {
-    left = Buffer.concat([left, chunk])
+  return (chunk) => {
+    left = left.length === 0 ? chunk : Buffer.concat([left, chunk])
     const answer: Buffer[] = []
     for (let size = nextSize(left, take); size <= left.length; size = nextSize(left, take)) {
       const said = (take ?? open)(left.subarray(0, size))
-      if (!said) {
-        socket.resetAndDestroy()
-        return
-      }
+      if (!said) return say(undefined)
       answer.push(...said)
       left = left.subarray(size)
     }
-    if (answer.length > 0) socket.write(Buffer.concat(answer))
-  })
+    if (answer.length > 0) say(Buffer.concat(answer))
+  }
 }
 
 /** Of the message that begins here, with its type, which the first one does not have; Infinity while that is not known. */

@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers/promises'
 import { error, frame, ready, str, u32, untyped, val } from '../frames-builder.ts'
 import { CALLS } from './calls.ts'
 import { campaign } from './campaign.ts'
-import { PATIENCE, SECRETS, TOKEN } from './fuzz-scene.ts'
+import { PATIENCE, SECRETS, TOKEN, type FuzzScene } from './fuzz-scene.ts'
 import { CANCEL_KEY } from './fuzz-target.ts'
 import type { Account, Ledger } from './ledger.ts'
 import { chunks, mutate, whole } from './mutate.ts'
@@ -76,7 +76,7 @@ function targetStarts(account: Account | undefined): readonly Buffer[] {
   return frames.map((one) => (chance.once(6) ? mutate(one, chance, TARGET) : one))
 }
 
-async function live(port: number, ledger: Ledger, random: Random): Promise<Lived> {
+async function live({ port }: FuzzScene, ledger: Ledger, random: Random): Promise<Lived> {
   const socket = connect({ host: '127.0.0.1', port, noDelay: true })
   const heard: Buffer[] = []
   socket.on('error', () => undefined).on('data', (chunk: Buffer) => heard.push(chunk))
