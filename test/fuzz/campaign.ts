@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { startSqlReader } from '../../src/sql/worker-reader.ts'
 import { answerBook } from './answer-book.ts'
+import { answering } from './answering.ts'
 import { loadSessions } from './corpus.ts'
 import { PATIENCE, startFuzzScene, type FuzzScene } from './fuzz-scene.ts'
 import { startFuzzTarget, type FuzzTargetOptions } from './fuzz-target.ts'
@@ -35,7 +36,7 @@ export async function campaign({ live, target: moods }: Campaign): Promise<void>
   await using reader = startSqlReader({ timeoutMs: PATIENCE })
   reader.learn('none', { version: '1', relations: [], functions: [], operators: [] })
   await reader.read({ text: 'SELECT 1', target: 'none', searchPath: [], hidden: [] })
-  await using target = await startFuzzTarget({ book: answerBook(loadSessions()), ledger, ...moods })
+  await using target = await startFuzzTarget({ answersTo: answering(answerBook(loadSessions())), ledger, ...moods })
   await using scene = await startFuzzScene({ reader, ledger, targetPort: target.port })
   const ran = await runLives(run, (seed) => live(scene, ledger, random(seed)))
   await scene.quiet(PATIENCE)

@@ -63,7 +63,8 @@ export async function connectFuzz(
 type State = { over: boolean; wake: () => void }
 
 function attend(line: Line, account: Account, heard: Heard, state: State): FuzzClient {
-  const until = (is: () => boolean, patienceMs: number): Promise<boolean> => {
+  const until = async (is: () => boolean, patienceMs: number): Promise<boolean> => {
+    if (is() || state.over) return true
     const { promise, resolve } = Promise.withResolvers<boolean>()
     let left = patienceMs / TICK_MS
     const look = (): void => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { frame, ready, str, u32 } from '../frames-builder.ts'
-import type { AnswerBook } from './answer-book.ts'
+import type { Answering } from './answering.ts'
 import { HonestSession } from './honest-session.ts'
 import type { Account, Ledger } from './ledger.ts'
 import { interceptConnections, overTcp, Wire, type Hearing, type Line } from './wire.ts'
@@ -10,7 +10,7 @@ import { interceptConnections, overTcp, Wire, type Hearing, type Line } from './
 export type Spoil = (honest: readonly Buffer[]) => readonly Buffer[] | undefined
 
 export type FuzzTargetOptions = {
-  readonly book: AnswerBook
+  readonly answersTo: Answering
   readonly ledger: Ledger
   /** Made for each connection; without it the target is honest. */
   readonly spoil?: (account: Account | undefined) => Spoil
@@ -110,8 +110,8 @@ function accountOf(packet: Buffer, ledger: Ledger): Account | undefined {
 
 type Take = (message: Buffer) => readonly Buffer[] | undefined
 
-function begin(account: Account | undefined, { book, spoil }: FuzzTargetOptions): Take {
-  const honest = new HonestSession(book)
+function begin(account: Account | undefined, { answersTo, spoil }: FuzzTargetOptions): Take {
+  const honest = new HonestSession(answersTo)
   const spoiling = spoil?.(account)
   return (message) => {
     const turn = honest.take(message)

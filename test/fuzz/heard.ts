@@ -17,7 +17,7 @@ export class Heard {
   started = false
   /** Called for everything heard: false once the target has said of a secret that it is something else. */
   secretsHold = (): boolean => true
-  readonly #secrets: readonly string[]
+  readonly #secrets: readonly Buffer[]
   #left: Buffer = Buffer.alloc(0)
   #over = false
   /** Everything that the conversation can have been so far. */
@@ -25,7 +25,7 @@ export class Heard {
   #rows: Buffer = Buffer.alloc(0)
 
   constructor(secrets: readonly string[]) {
-    this.#secrets = secrets
+    this.#secrets = secrets.map((secret) => Buffer.from(secret))
   }
 
   /** True when everything that was asked can have its answer. */
@@ -89,7 +89,8 @@ export class Heard {
     const fitting = heard.flatMap((result) => (typeof result === 'string' ? [] : result))
     if (fitting.length === 0)
       return `${heard.filter((result) => typeof result === 'string').join('; or ')}: ${frame.toString('latin1', 5, 200)}`
-    this.#readings = [...new Map(fitting.map((reading) => [reading.key, reading])).values()]
+    this.#readings =
+      fitting.length === 1 ? fitting : [...new Map(fitting.map((reading) => [reading.key, reading])).values()]
     return undefined
   }
 

@@ -48,7 +48,7 @@ export class Account {
     const problem = toTargetProblem(frame)
     if (problem !== undefined) this.problems.push(problem)
     const letter = letterOf(frame)
-    if (OWN.has(frame.toString('latin1'))) return
+    if (frame.length <= LONGEST_OWN && OWN.has(frame.toString('latin1'))) return
     if (MAY_BE_OWN.includes(letter) && frame[5] !== 0x53) return
     if (!spend(this.#sent, (sent) => sent.equals(frame)))
       this.problems.push(`the client did not send ${letter} ${frame.toString('latin1', 5)}`)
@@ -110,6 +110,8 @@ const OWN: ReadonlySet<string> = new Set(
     parse('sallyport refused this operation', 'sallyport_refused'),
   ].map((frame) => frame.toString('latin1')),
 )
+
+const LONGEST_OWN = Math.max(...Array.from(OWN, (own) => own.length))
 
 /** The first that fits, used up; what stands before it has been passed over for good: order counts. */
 function spend<T>(list: T[], fits: (one: T) => boolean): T | undefined {
