@@ -7,6 +7,7 @@ import { PATIENCE, startFuzzScene, type FuzzScene } from './fuzz-scene.ts'
 import { startFuzzTarget, type FuzzTargetOptions } from './fuzz-target.ts'
 import { Ledger } from './ledger.ts'
 import { random, type Random } from './random.ts'
+import { counting, type Counter } from './progress.ts'
 import { runLives, type Lived, type Ran, type Run } from './run.ts'
 
 /** What a campaign came to, for the test that started it. */
@@ -20,6 +21,9 @@ export type Outcome = Ran & {
   readonly lent: number
 }
 
+/** What a campaign is given: its part of the run, and where it counts its messages. */
+export type Part = { readonly run: Run; readonly counter: Counter }
+
 export type Campaign = {
   readonly live: (scene: FuzzScene, ledger: Ledger, random: Random) => Promise<Lived>
   readonly target?: Pick<FuzzTargetOptions, 'spoil' | 'start'>
@@ -30,7 +34,7 @@ export type Campaign = {
  * A rejection that nobody handles ends the worker, and so fails the test.
  */
 export async function campaign({ live, target: moods }: Campaign): Promise<void> {
-  const run = workerData as Run
+  const { run, counter } = workerData as Part
   const ledger = new Ledger()
   // However little time the machine has for it, a text is read: a life is the same when it is played again.
   await using reader = startSqlReader({ timeoutMs: PATIENCE })
@@ -38,7 +42,7 @@ export async function campaign({ live, target: moods }: Campaign): Promise<void>
   await reader.read({ text: 'SELECT 1', target: 'none', searchPath: [], hidden: [] })
   await using target = await startFuzzTarget({ answersTo: answering(answerBook(loadSessions())), ledger, ...moods })
   await using scene = await startFuzzScene({ reader, ledger, targetPort: target.port })
-  const ran = await runLives(run, (seed) => live(scene, ledger, random(seed)))
+  const ran = await runLives(run, (seed) => live(scene, ledger, random(seed)), counting(counter))
   await scene.quiet(PATIENCE)
   const outcome: Outcome = {
     ...ran,
