@@ -18,6 +18,7 @@ await campaign({ live })
 /** One client, from its start to one of the ways to go. */
 async function live({ dial }: FuzzScene, ledger: Ledger, random: Random): Promise<Lived> {
   const heard = new Heard(SECRETS)
+  heard.statusHolds = true
   const client = await connectFuzz(dial, ledger, heard, PATIENCE)
   // The gateway gives a target that has no time to answer up.
   if (!client) return { frames: 0, problems: heard.problems }

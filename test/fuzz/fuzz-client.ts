@@ -53,6 +53,7 @@ export async function connectFuzz(
   if (!line) return undefined
   const account = ledger.open(line.address)
   account.seed = seed
+  heard.early = (frame) => account.answers.problemWith(frame)
   const client = attend(line, account, heard, state)
   line.write(LOGIN)
   const came = await client.until(() => heard.started, patienceMs)

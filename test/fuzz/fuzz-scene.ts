@@ -42,6 +42,8 @@ export type FuzzSceneOptions = {
   readonly targetPort: number
 }
 
+/** Of so many entries one takes its time to be stored: long enough for what is sent at once to arrive. */
+const SLOW_EVERY = 7
 export const TOKEN = 'a-token'
 /** No client may ever see it. */
 const LEASE_PASSWORD = 'LEASE-PASSWORD-HUSH'
@@ -85,19 +87,21 @@ export async function dialTcp(port: number, hearing: Hearing): Promise<Line | un
 
 function coreOf(ledger: Ledger): Core {
   let seq = 0
+  const turn = takingTime()
   return {
     clock: systemClock,
     turns: takeTurns(),
     policy: () => POLICY,
     recorder: {
       append: async (entry) => {
+        await turn()
         ledger.recorded(entry)
         return { seq: ++seq } as Stored
       },
       checkpoint: async () => undefined,
       [Symbol.asyncDispose]: async () => undefined,
     },
-    approvals: quickApprovals(),
+    approvals: quickApprovals(ledger),
     grants: {
       open: async ({ expiresAt }) => ({
         grant: { id: 'grt_1', identity: 'test/agent', target: 'orders', purpose: 'test', openedAt: 0, expiresAt },
@@ -113,8 +117,24 @@ function coreOf(ledger: Ledger): Core {
   }
 }
 
+/** To store an entry takes time, now and then: it is there no sooner than that, and none behind it is. */
+function takingTime(): () => Promise<void> | undefined {
+  let appended = 0
+  let waiting: Promise<void> | undefined
+  return () => {
+    if (waiting || ++appended % SLOW_EVERY > 0) return waiting
+    const { promise, resolve } = Promise.withResolvers<void>()
+    waiting = promise
+    setImmediate(() => {
+      waiting = undefined
+      resolve()
+    })
+    return promise
+  }
+}
+
 /** Two of three are approved as soon as they are asked for, the third is rejected. */
-function quickApprovals(): Approvals {
+function quickApprovals(ledger: Ledger): Approvals {
   const open = new Map<string, Approval>()
   let asked = 0
   const request = async (made: ApprovalRequest): Promise<Approval> => {
@@ -132,6 +152,7 @@ function quickApprovals(): Approvals {
       await setTimeout(0)
       const settled = open.get(id)!
       open.delete(id)
+      if (settled.state === 'approved') ledger.approved(id)
       return settled
     },
     spend: async () => true,

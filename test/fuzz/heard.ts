@@ -17,6 +17,12 @@ export class Heard {
   started = false
   /** Called for everything heard: false once the target has said of a secret that it is something else. */
   secretsHold = (): boolean => true
+  /** Why the client cannot have a message yet. */
+  early: (frame: Buffer) => string | undefined = () => undefined
+  /** The target says the truth about its transaction. */
+  statusHolds = false
+  /** Something has failed since the last ReadyForQuery. */
+  #failed = false
   readonly #secrets: readonly Buffer[]
   #left: Buffer = Buffer.alloc(0)
   #over = false
@@ -70,7 +76,8 @@ export class Heard {
       this.started = letter === 'Z'
       return
     }
-    const problem = backendProblem(frame) ?? this.#misfit(letter, frame)
+    const problem =
+      backendProblem(frame) ?? this.#misfit(letter, frame) ?? this.early(frame) ?? this.#saved(letter, frame)
     if (problem !== undefined) this.problems.push(problem)
   }
 
@@ -81,6 +88,14 @@ export class Heard {
     if (this.#over) return undefined
     if (letter === 'd') this.#searchRows(frame.subarray(5))
     return this.#fit(letter, frame)
+  }
+
+  /** What failed has failed in its transaction as well. */
+  #saved(letter: string, frame: Buffer): string | undefined {
+    const failed = this.#failed
+    if ('EZ'.includes(letter)) this.#failed = letter === 'E'
+    if (!failed || letter !== 'Z' || !this.statusHolds || frame[5] !== 0x54) return undefined
+    return 'a transaction goes on as if nothing in it had failed'
   }
 
   /** Leaves the readings that the message fits; a problem when there is none. */
