@@ -1,3 +1,4 @@
+import type { SecureContext } from 'node:tls'
 import { parentPort, workerData } from 'node:worker_threads'
 import { startSqlReader } from '../../src/sql/worker-reader.ts'
 import { answerBook } from './answer-book.ts'
@@ -26,6 +27,7 @@ export type Part = { readonly run: Run; readonly counter: Counter }
 
 export type Campaign = {
   readonly live: (scene: FuzzScene, ledger: Ledger, random: Random) => Promise<Lived>
+  readonly tls?: SecureContext
   readonly target?: Pick<FuzzTargetOptions, 'spoil' | 'start'>
 }
 
@@ -33,7 +35,7 @@ export type Campaign = {
  * Runs in a worker of its own: the test runner watches every promise of its thread, which costs more than the gateway.
  * A rejection that nobody handles ends the worker, and so fails the test.
  */
-export async function campaign({ live, target: moods }: Campaign): Promise<void> {
+export async function campaign({ live, tls, target: moods }: Campaign): Promise<void> {
   const { run, counter } = workerData as Part
   const ledger = new Ledger()
   // However little time the machine has for it, a text is read: a life is the same when it is played again.
@@ -41,8 +43,13 @@ export async function campaign({ live, target: moods }: Campaign): Promise<void>
   reader.learn('none', { version: '1', relations: [], functions: [], operators: [] })
   await reader.read({ text: 'SELECT 1', target: 'none', searchPath: [], hidden: [] })
   await using target = await startFuzzTarget({ answersTo: answering(answerBook(loadSessions())), ledger, ...moods })
-  await using scene = await startFuzzScene({ reader, ledger, targetPort: target.port })
-  const ran = await runLives(run, (seed) => live(scene, ledger, random(seed)), counting(counter))
+  await using scene = await startFuzzScene({ reader, ledger, tls, targetPort: target.port })
+  // What cannot be told of one life stops the run with whichever ends next.
+  const lived = async (seed: number): Promise<Lived> => {
+    const { frames, problems } = await live(scene, ledger, random(seed))
+    return { frames, problems: [...problems, ...ledger.problems, ...scene.thrown.map(inWords)] }
+  }
+  const ran = await runLives(run, lived, counting(counter))
   await scene.quiet(PATIENCE)
   const outcome: Outcome = {
     ...ran,

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import { requestCancel } from './cancelling.ts'
 import { ClientStream, cut, seedsOf } from './client-stream.ts'
 import { loadSessions } from './corpus.ts'
 import { connectFuzz, type FuzzClient } from './fuzz-client.ts'
@@ -19,7 +20,7 @@ await campaign({ live })
 async function live({ dial }: FuzzScene, ledger: Ledger, random: Random): Promise<Lived> {
   const heard = new Heard(SECRETS)
   heard.statusHolds = true
-  const client = await connectFuzz(dial, ledger, heard, PATIENCE)
+  const client = await connectFuzz(dial, ledger, heard, PATIENCE, random)
   // The gateway gives a target that has no time to answer up.
   if (!client) return { frames: 0, problems: heard.problems }
   const stream = new ClientStream(random, seeds)
@@ -27,7 +28,10 @@ async function live({ dial }: FuzzScene, ledger: Ledger, random: Random): Promis
   let frames = 0
   let mayTerminate = true
   for (let turn = random.pick([1, 5, 40]); turn > 0 && !client.over; turn--) {
-    const said = await say(client, stream.next(1 + random.below(60), breaks), random)
+    const saying = say(client, stream.next(1 + random.below(60), breaks), random)
+    const cancelling = random.once(10) ? requestCancel(dial, heard, random) : undefined
+    const said = await saying
+    await cancelling
     frames += said.frames
     // A Terminate would be taken for the rest of it; behind another one nothing is read.
     mayTerminate = !said.stuck && !stream.terminated

@@ -1,8 +1,10 @@
-import { str, u32, untyped } from '../frames-builder.ts'
-import { TOKEN, type FuzzScene } from './fuzz-scene.ts'
+import { str } from '../frames-builder.ts'
+import type { FuzzScene } from './fuzz-scene.ts'
 import type { Heard } from './heard.ts'
 import type { Account, Ledger } from './ledger.ts'
 import { whole } from './mutate.ts'
+import { anyLogin } from './login.ts'
+import type { Random } from './random.ts'
 import type { Line } from './wire.ts'
 
 /** One client, past its start. */
@@ -21,22 +23,18 @@ export interface FuzzClient {
   until(is: () => boolean, patienceMs: number): Promise<boolean>
 }
 
-const LOGIN = Buffer.concat([
-  untyped(u32(3 << 16), str('user'), str('agent'), str('database'), str('orders'), Buffer.of(0)),
-  whole('p', str(TOKEN)),
-])
 /** Patience is counted in turns of a timer, not by the clock: a machine that has no time for this process is no hang. */
 const TICK_MS = 50
 const SYNC = whole('S')
 const ASK = whole('Q', str('SELECT 1'))
 
-/** Connects and logs in; undefined when the other side ends the connection first. `seed`: for the target's choices. */
+/** Connects and logs in; undefined when the other side ends the connection first. `random`: for how it starts, and for the target's choices. */
 export async function connectFuzz(
   dial: FuzzScene['dial'],
   ledger: Ledger,
   heard: Heard,
   patienceMs: number,
-  seed = 0,
+  random: Random,
 ): Promise<FuzzClient | undefined> {
   const state = { over: false, wake: (): void => undefined }
   const line = await dial({
@@ -52,10 +50,12 @@ export async function connectFuzz(
   })
   if (!line) return undefined
   const account = ledger.open(line.address)
-  account.seed = seed
+  account.seed = random.below(1 << 30)
   heard.early = (frame) => account.answers.problemWith(frame)
   const client = attend(line, account, heard, state)
-  line.write(LOGIN)
+  const login = anyLogin(random)
+  heard.login = login
+  line.write(login.bytes)
   const came = await client.until(() => heard.started, patienceMs)
   if (!came) heard.problems.push('the start of a session is not answered')
   return heard.started ? client : undefined

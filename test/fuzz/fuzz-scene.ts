@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import type { SecureContext } from 'node:tls'
 import { setTimeout } from 'node:timers/promises'
 import type { Approval, ApprovalRequest, Approvals } from '../../src/approvals/approvals.ts'
 import type { RoleCredential } from '../../src/credentials/postgres-role.ts'
@@ -40,8 +41,12 @@ export type FuzzSceneOptions = {
   readonly reader: SqlReader
   readonly ledger: Ledger
   readonly targetPort: number
+  /** Without it the gateway has no certificate, and TLS fails. */
+  readonly tls?: SecureContext
 }
 
+/** A vote that is still to come when the client asks to cancel, in ms. */
+const LONG_VOTE_MS = 10
 /** Of so many entries one takes its time to be stored: long enough for what is sent at once to arrive. */
 const SLOW_EVERY = 7
 export const TOKEN = 'a-token'
@@ -62,7 +67,8 @@ const AGENT: Identity = {
 
 export async function startFuzzScene(options: FuzzSceneOptions): Promise<FuzzScene> {
   const lent = new Set<string>()
-  const gateway = gatewayTo<PostgresTarget, RoleCredential>(coreOf(options.ledger), targetOf(options, lent))
+  const plain = gatewayTo<PostgresTarget, RoleCredential>(coreOf(options.ledger), targetOf(options, lent))
+  const gateway = { ...plain, tls: options.tls ?? plain.tls }
   const protocol = postgres()
   const { close, ...door } = await openDoor((socket) => protocol.serve(socket, gateway, () => undefined))
   return { ...door, lent, dial: dialling(door), [Symbol.asyncDispose]: async () => close() }
@@ -111,7 +117,7 @@ function coreOf(ledger: Ledger): Core {
     authenticate: async (token) =>
       token === TOKEN ? { identity: AGENT } : { refusal: refuse('identity', 'The token is not valid.') },
     url: 'http://localhost',
-    issuers: () => [],
+    issuers: () => [{ provider: 'test', url: 'https://issuer.example' }],
     strangers: () => true,
     live: new Map(),
   }
@@ -148,15 +154,16 @@ function quickApprovals(ledger: Ledger): Approvals {
   }
   return {
     request,
-    settled: async (id) => {
-      await setTimeout(0)
+    settled: async (id, _ms, signal) => {
+      await setTimeout(asked % 4 === 0 ? LONG_VOTE_MS : 0, undefined, { signal }).catch(() => undefined)
       const settled = open.get(id)!
+      if (signal.aborted) return { ...settled, state: 'pending' }
       open.delete(id)
       if (settled.state === 'approved') ledger.approved(id)
       return settled
     },
     spend: async () => true,
-    withdraw: async () => undefined,
+    withdraw: async (id) => void open.delete(id),
     vote: unused,
     find: unused,
     list: unused,

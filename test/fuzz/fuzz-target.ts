@@ -26,14 +26,19 @@ export interface FuzzTarget extends AsyncDisposable {
 export const TCP_EVERY = 32
 /** Version 3.0; a request to cancel has another number there, and gets no answer. */
 const PROTOCOL = 3 << 16
+const CANCEL_REQUEST = 80_877_102
+const PID = 4711
 /** No client may ever see it. */
 export const CANCEL_KEY = 'BACKEND-KEY-HUSH'
-const START = [
+/** Of these lengths keys are given, in bytes: all that may be. */
+const KEY_BYTES = [16, 4, 32, 255, 256]
+const KEYS = KEY_BYTES.map((size) => Buffer.concat([u32(PID), Buffer.alloc(size, CANCEL_KEY)]))
+const startWith = (key: Buffer): readonly Buffer[] => [
   frame('R', u32(0)),
   frame('S', str('server_version'), str('18.0')),
   frame('S', str('client_encoding'), str('UTF8')),
   frame('S', str('TimeZone'), str('UTC')),
-  frame('K', u32(4711), Buffer.from(CANCEL_KEY)),
+  frame('K', key),
   ready('I'),
 ]
 
@@ -76,10 +81,10 @@ function hearing(options: FuzzTargetOptions, say: (said: Buffer | undefined) => 
   let left: Buffer = Buffer.alloc(0)
   let take: Take | undefined
   const open = (packet: Buffer): readonly Buffer[] | undefined => {
-    if (packet.readUInt32BE(4) !== PROTOCOL) return undefined
+    if (packet.readUInt32BE(4) !== PROTOCOL) return void noteCancel(packet, options.ledger)
     const account = accountOf(packet, options.ledger)
     take = begin(account, options)
-    return options.start?.(account) ?? START
+    return options.start?.(account) ?? startWith(KEYS[(account?.seed ?? 0) % KEYS.length]!)
   }
   return (chunk) => {
     left = left.length === 0 ? chunk : Buffer.concat([left, chunk])
@@ -98,6 +103,13 @@ function hearing(options: FuzzTargetOptions, say: (said: Buffer | undefined) => 
 function nextSize(bytes: Buffer, take: Take | undefined): number {
   const type = take ? 1 : 0
   return bytes.length < type + 4 ? Infinity : type + bytes.readUInt32BE(type)
+}
+
+/** By the target's own key, or it is none. */
+function noteCancel(packet: Buffer, ledger: Ledger): void {
+  const key = packet.subarray(8)
+  if (packet.readUInt32BE(4) !== CANCEL_REQUEST || !KEYS.some((own) => own.equals(key)))
+    ledger.problems.push(`the target was told ${packet.toString('hex')}`)
 }
 
 /** By the application's name in the startup message, where the gateway puts the session. */

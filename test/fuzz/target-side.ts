@@ -22,7 +22,7 @@ await campaign({ live, target: { spoil: (account) => spoiling(account, frames) }
 
 async function live({ dial }: FuzzScene, ledger: Ledger, random: Random): Promise<Lived> {
   const heard = new Heard(SECRETS)
-  const client = await connectFuzz(dial, ledger, heard, PATIENCE, random.below(1 << 30))
+  const client = await connectFuzz(dial, ledger, heard, PATIENCE, random)
   // The start may fail here: the target says what it wants then, too.
   if (!client) return { frames: 0, problems: heard.problems }
   heard.secretsHold = () => !client.account.lied

@@ -23,6 +23,8 @@ export type Hearing = {
 /** Ports of connections in memory begin where those of TCP end. */
 const FIRST_PORT = 65_536
 
+const LOOPBACK = '127.0.0.1'
+
 /** A line over TCP. */
 export function overTcp(socket: Socket, { heard, ended, closed }: Hearing): Line {
   socket.on('error', () => undefined)
@@ -41,8 +43,7 @@ export function overTcp(socket: Socket, { heard, ended, closed }: Hearing): Line
  * socket is one, with its half-open states, back-pressure and errors.
  */
 export class Wire extends Duplex {
-  readonly remoteAddress = '127.0.0.1'
-  readonly remotePort: number
+  readonly #port: number
   readonly #far: Hearing
   /** What has come and was not read; null is its end. */
   readonly #arrived: (Buffer | null)[] = []
@@ -54,7 +55,7 @@ export class Wire extends Duplex {
   constructor(far: Hearing, number: number, connects = false) {
     super({ allowHalfOpen: false })
     this.#far = far
-    this.remotePort = FIRST_PORT + number
+    this.#port = FIRST_PORT + number
     if (connects) setImmediate(() => void (this.destroyed || this.emit('connect')))
   }
 
@@ -62,12 +63,21 @@ export class Wire extends Duplex {
   get line(): Line {
     const gone = (): void => this.#closeFar()
     return {
-      address: `${this.remoteAddress}:${this.remotePort}`,
+      address: `${LOOPBACK}:${this.#port}`,
       write: (bytes) => void (this.#farClosed || this.#later(() => this.#arrive(bytes))),
       end: () => this.#later(() => this.#arrive(null)),
       destroy: () => this.#later(() => (gone(), this.#arrive(null))),
       resetAndDestroy: () => this.#later(() => (gone(), this.destroy(broken('ECONNRESET')))),
     }
+  }
+
+  /** As with a socket, nobody knows once it is closed. */
+  get remoteAddress(): string | undefined {
+    return this.destroyed ? undefined : LOOPBACK
+  }
+
+  get remotePort(): number | undefined {
+    return this.destroyed ? undefined : this.#port
   }
 
   setNoDelay(): this {
