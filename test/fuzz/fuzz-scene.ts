@@ -28,7 +28,7 @@ import { overTcp, Wire, type Hearing, type Line } from './wire.ts'
 export interface FuzzScene extends AsyncDisposable {
   readonly port: number
   /** A client's connection: in memory, and now and then over TCP; undefined when the other side ends it at once. */
-  dial(hearing: Hearing): Promise<Line | undefined>
+  readonly dial: (hearing: Hearing) => Promise<Line | undefined>
   /** What `serve` threw: nothing ever should. */
   readonly thrown: readonly unknown[]
   /** Leases that were taken and not given back. */

@@ -81,7 +81,10 @@ function hearing(options: FuzzTargetOptions, say: (said: Buffer | undefined) => 
   let left: Buffer = Buffer.alloc(0)
   let take: Take | undefined
   const open = (packet: Buffer): readonly Buffer[] | undefined => {
-    if (packet.readUInt32BE(4) !== PROTOCOL) return void noteCancel(packet, options.ledger)
+    if (packet.readUInt32BE(4) !== PROTOCOL) {
+      noteCancel(packet, options.ledger)
+      return undefined
+    }
     const account = accountOf(packet, options.ledger)
     take = begin(account, options)
     return options.start?.(account) ?? startWith(KEYS[(account?.seed ?? 0) % KEYS.length]!)
