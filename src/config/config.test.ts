@@ -122,7 +122,7 @@ describe('a config file', () => {
 
   it('tells all errors at once, in the order of the lines', async () => {
     const text =
-      'version: 2\nnope: 1\nadmin: { operators: x }\ntargets: [ { name: API, mysql: {} }, { name: api, postgres: 1 } ]'
+      'version: 2\nnope: 1\nadmin: { operators: x }\ntargets: [ { name: a.b, mysql: {} }, { name: api, postgres: 1 } ]'
     const found = await errors(text)
     assert.deepEqual(
       found.map((line) => line.slice(0, line.indexOf(': ', 3))),
@@ -275,10 +275,19 @@ describe('a target', () => {
   })
 
   it('has a name that can stand in a database name and a path, and is not reserved', async () => {
-    for (const name of ['Orders', 'a.b', 'a_b', 'mcp', 'api', 'oauth', 'saml', '.well-known', 'é']) {
-      const found = await errors(`version: 1\ntargets: [ { name: ${name}, postgres: { url: x } } ]`)
+    for (const name of ['a.b', 'a/b', 'a b', 'a~b', '%41', 'mcp', 'API', 'oauth', 'saml', '.well-known', 'é']) {
+      const found = await errors(`version: 1\ntargets: [ { name: '${name}', postgres: { url: x } } ]`)
       assert.match(found[0] ?? '', /^2: targets\[0].name/, name)
     }
+    for (const name of ['my_db', 'MyDb', 'a-b', '_', '2026', 'x'.repeat(63)]) {
+      const found = await errors(`version: 1\ntargets: [ { name: "${name}", postgres: { url: x } } ]`)
+      assert.doesNotMatch(found.join('\n'), /name/, name)
+    }
+  })
+
+  it('has a name of its own, whatever the case of its letters', async () => {
+    const twins = 'version: 1\ntargets:\n  - { name: my_db, postgres: {} }\n  - { name: My_DB, postgres: {} }'
+    assert.match((await errors(twins)).join('\n'), /^4: targets\[1].name: another target has this name$/m)
   })
 
   it('finds its policies in a directory that exists', async () => {

@@ -22,6 +22,8 @@ export function gatewayTo<T extends Target<C>, C>(core: Core, target: T): Gatewa
 
 export type Door = {
   readonly port: number
+  /** Serves a connection that does not come through the port. */
+  readonly admit: (socket: Socket) => void
   /** What `serve` threw. */
   readonly thrown: readonly unknown[]
   /** Resolves when no connection is served any more; rejects after about so many ms. */
@@ -33,17 +35,19 @@ export type Door = {
 export async function openDoor(serve: (socket: Socket) => Promise<void>): Promise<Door> {
   const thrown: unknown[] = []
   const serving = new Set<Promise<void>>()
-  const server = createServer({ noDelay: true }, (socket) => {
+  const admit = (socket: Socket): void => {
     socket.on('error', () => socket.destroy())
     const served = serve(socket)
       .catch((error: unknown) => void thrown.push(error))
       .finally(() => serving.delete(served))
     serving.add(served)
-  })
+  }
+  const server = createServer({ noDelay: true }, admit)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {
     port: (server.address() as AddressInfo).port,
+    admit,
     thrown,
     // Counted in turns, so that a starved machine is no hang.
     quiet: async (ms = PATIENCE_MS) => {

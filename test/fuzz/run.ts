@@ -34,7 +34,11 @@ export type Lived = { readonly frames: number; readonly problems: readonly strin
 export type Ran = { readonly lives: number; readonly frames: number; readonly heapGrowth: number }
 
 /** Lives side by side until there were enough messages. Throws at the first life with a problem, saying how to see it again. */
-export async function runLives(run: Run, live: (seed: number) => Promise<Lived>): Promise<Ran> {
+export async function runLives(
+  run: Run,
+  live: (seed: number) => Promise<Lived>,
+  counted: (frames: number) => void,
+): Promise<Ran> {
   if (run.life !== undefined) {
     const { frames, problems } = await live(seedOf(run.seed, run.life))
     report(run, run.life, problems)
@@ -47,6 +51,7 @@ export async function runLives(run: Run, live: (seed: number) => Promise<Lived>)
       const life = lives++
       const lived = await live(seedOf(run.seed, life))
       frames += lived.frames
+      counted(lived.frames)
       report(run, life, lived.problems)
       if (life === WARM_UP) warm = heap()
     }

@@ -51,7 +51,7 @@ export function bearerToken(fields: Fields): { readonly token: string } | { read
 /** Which target a request is for. */
 export function readPlace({ url = '', rawHeaders }: IncomingMessage): Place | { readonly refusal: Refusal } {
   const target = originForm(url, valuesOf(fieldsOf(rawHeaders), 'host'))
-  const [, name, rest = ''] = /^\/([a-z0-9-]{1,63})(?![^/?])(.*)$/s.exec(target ?? '') ?? []
+  const [, name, rest = ''] = /^\/([A-Za-z0-9_-]{1,63})(?![^/?])(.*)$/s.exec(target ?? '') ?? []
   if (name === undefined)
     return { refusal: unreadable('it is for another host, or its path does not begin with the name of a target') }
   return { target: name, rest: rest.startsWith('/') ? rest : `/${rest}` }

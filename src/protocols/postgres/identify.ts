@@ -4,9 +4,13 @@ import type { Identity, Refusal } from '../../gateway/domain.ts'
 import type { Core, Issuer } from '../../gateway/gateway.ts'
 import { askToken } from './client.ts'
 import { askBearer } from './oauth.ts'
+import { INVALID_PASSWORD } from './refusal.ts'
 
 /** The user name that asks for OAUTHBEARER: with the first provider of the config, or with the one that it names. */
 const OAUTH_USER = /^oauth(?::(.+))?$/
+
+/** Who a client is, or why not; `state` is the SQLSTATE that says so, where it is not the refusal's own. */
+export type Identified = { readonly identity: Identity } | { readonly refusal: Refusal; readonly state?: string }
 
 /**
  * Who a client is. A server can ask in one way only, and clients without OAUTHBEARER do not get over being asked for it:
@@ -17,10 +21,12 @@ export async function identify(
   user: string | undefined,
   { authenticate, issuers }: Pick<Core, 'authenticate' | 'issuers'>,
   deadline: AbortSignal,
-): Promise<{ readonly identity: Identity } | { readonly refusal: Refusal }> {
+): Promise<Identified> {
   const issuer = client instanceof TLSSocket ? issuerFor(user ?? '', issuers()) : undefined
   if (issuer) return askBearer(client, issuer, authenticate, deadline)
-  return authenticate(await askToken(client, deadline))
+  const authenticated = await authenticate(await askToken(client, deadline))
+  const bad = 'refusal' in authenticated && authenticated.refusal.code === 'identity'
+  return bad ? { ...authenticated, state: INVALID_PASSWORD } : authenticated
 }
 
 function issuerFor(user: string, issuers: readonly Issuer[]): Issuer | undefined {
