@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
-import { setTimeout } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createSecureContext } from 'node:tls'
 import { openSession, type Core, type Gateway } from '../../src/gateway/gateway.ts'
 import type { Target } from '../../src/gateway/protocol.ts'
@@ -8,6 +8,8 @@ import type { Target } from '../../src/gateway/protocol.ts'
 /** No session takes longer than this to end, in ms. */
 const PATIENCE_MS = 8_000
 const TURN_MS = 2
+/** How long a served client may take to hang up, in ms. */
+const LINGER_MS = 2_000
 
 /** What a protocol gets to work with: one target. */
 export function gatewayTo<T extends Target<C>, C>(core: Core, target: T): Gateway<T, C> {
@@ -39,7 +41,12 @@ export async function openDoor(serve: (socket: Socket) => Promise<void>): Promis
     socket.on('error', () => socket.destroy())
     const served = serve(socket)
       .catch((error: unknown) => void thrown.push(error))
-      .finally(() => serving.delete(served))
+      .finally(() => {
+        serving.delete(served)
+        // As the listener does: not everything that ends hangs up.
+        const late = setTimeout(() => socket.destroy(), LINGER_MS).unref()
+        socket.once('close', () => clearTimeout(late))
+      })
     serving.add(served)
   }
   const server = createServer({ noDelay: true }, admit)
@@ -53,7 +60,7 @@ export async function openDoor(serve: (socket: Socket) => Promise<void>): Promis
     quiet: async (ms = PATIENCE_MS) => {
       for (let left = ms / TURN_MS; serving.size > 0; left--) {
         if (left <= 0) throw new Error(`${serving.size} connections are still being served`)
-        await setTimeout(TURN_MS)
+        await sleep(TURN_MS)
       }
     },
     close: () => void server.close(),

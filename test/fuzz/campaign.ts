@@ -1,4 +1,5 @@
 import type { SecureContext } from 'node:tls'
+import { setTimeout } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
 import { startSqlReader } from '../../src/sql/worker-reader.ts'
 import { answerBook } from './answer-book.ts'
@@ -9,10 +10,15 @@ import { startFuzzTarget, type FuzzTargetOptions } from './fuzz-target.ts'
 import { Ledger } from './ledger.ts'
 import { random, type Random } from './random.ts'
 import { counting, type Counter } from './progress.ts'
-import { runLives, type Lived, type Ran, type Run } from './run.ts'
+import { heap, runLives, type Lived, type Ran, type Run } from './run.ts'
+
+/** After so long nothing is kept of a connection that has ended: no time-out of its is longer. In ms. */
+const FORGOTTEN_MS = 22_000
 
 /** What a campaign came to, for the test that started it. */
-export type Outcome = Ran & {
+export type Outcome = Omit<Ran, 'warm'> & {
+  /** Bytes. */
+  readonly heapGrowth: number
   /** What `serve` threw, in words: nothing ever should. */
   readonly thrown: readonly string[]
   readonly problems: readonly string[]
@@ -51,8 +57,11 @@ export async function campaign({ live, tls, target: moods }: Campaign): Promise<
   }
   const ran = await runLives(run, lived, counting(counter))
   await scene.quiet(PATIENCE)
+  await setTimeout(ran.warm === undefined ? 0 : FORGOTTEN_MS)
   const outcome: Outcome = {
-    ...ran,
+    lives: ran.lives,
+    frames: ran.frames,
+    heapGrowth: ran.warm === undefined ? 0 : heap() - ran.warm,
     thrown: scene.thrown.map(inWords),
     problems: ledger.problems,
     opened: ledger.count('session.opened'),

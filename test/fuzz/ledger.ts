@@ -145,7 +145,8 @@ function covers(recorded: string, text: string): boolean {
 
 /** The accounts of all sessions, by what identifies them on either side. */
 export class Ledger {
-  readonly #byClient = new Map<string, Account>()
+  /** Of who may never get a session, no more is kept than the seed. */
+  readonly #byClient = new Map<string, Account | number>()
   readonly #bySession = new Map<string, Account>()
   readonly #counts = new Map<Entry['type'], number>()
   readonly problems: string[] = []
@@ -161,6 +162,11 @@ export class Ledger {
     const account = new Account(this.#approved)
     this.#byClient.set(address, account)
     return account
+  }
+
+  /** Like `open`, for a client that may get no session. */
+  expect(address: string, seed: number): void {
+    this.#byClient.set(address, seed)
   }
 
   recorded(entry: Entry): void {
@@ -181,10 +187,12 @@ export class Ledger {
   }
 
   #join(session: string, client: string): void {
-    const account = this.#byClient.get(client)
+    const known = this.#byClient.get(client)
     this.#byClient.delete(client)
-    if (!account) this.problems.push(`a session for ${client}, who asked for none`)
-    else this.#bySession.set(session, account).set(asApplication(session), account)
+    if (known === undefined) return void this.problems.push(`a session for ${client}, who asked for none`)
+    const account = typeof known === 'number' ? new Account(this.#approved) : known
+    if (typeof known === 'number') account.seed = known
+    this.#bySession.set(session, account).set(asApplication(session), account)
   }
 
   #close(session: string): void {

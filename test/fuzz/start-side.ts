@@ -86,7 +86,7 @@ async function live({ port }: FuzzScene, ledger: Ledger, random: Random): Promis
   socket.on('error', () => undefined)
   await Promise.race([once(socket, 'connect'), once(socket, 'close')]).catch(() => undefined)
   if (socket.closed) return { frames: 0, problems: [] }
-  ledger.open(`127.0.0.1:${socket.localPort}`).seed = random.below(1 << 30)
+  ledger.expect(`127.0.0.1:${socket.localPort}`, random.below(1 << 30))
   const overTls = random.once(8)
   const sent = overTls
     ? random.pick(OVER_TLS)

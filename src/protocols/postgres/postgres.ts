@@ -48,7 +48,8 @@ export function postgres({ handshakeMs = HANDSHAKE_MS } = {}): Protocol<Postgres
 /** Greet, identify, open the session, connect to the target, run, say good-bye. */
 async function serve(socket: Socket, around: Around): Promise<void> {
   const { gateway, cancels } = around
-  const deadline = AbortSignal.any([AbortSignal.timeout(around.handshakeMs), gateway.draining])
+  using handshake = timeLimit(around.handshakeMs)
+  const deadline = AbortSignal.any([handshake.signal, gateway.draining])
   let client = socket
   try {
     const greeting = await greet(socket, gateway.tls, deadline)
@@ -167,6 +168,13 @@ function cancel(connection: Connection): void {
 /** The client's connection ends with this, at once: what is still to be done for the session happens without it. */
 function goodbye(client: Socket, refusal: Refusal, state?: string): void {
   if (client.writable) client.end(errorResponse(refusal, 'FATAL', state))
+}
+
+/** Aborts after so many ms; nothing of it is kept once it is disposed, as it would be of `AbortSignal.timeout`. */
+function timeLimit(ms: number): Disposable & { readonly signal: AbortSignal } {
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(), ms)
+  return { signal: late.signal, [Symbol.dispose]: () => clearTimeout(timer) }
 }
 
 function addressOf({ remoteAddress, remotePort }: Socket): Address {
