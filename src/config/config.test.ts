@@ -91,10 +91,33 @@ describe('a config file', () => {
       'recordings: {}',
       'listen: { mysql: "a:1" }',
       provider(`kind: user\n    ${oidc}\n    saml: {}`),
-      provider(`kind: user\n    ${oidc}\n    groups: []`),
       target('postgres: { url: x }\n    kubernetes: {}'),
     ]
     for (const text of unbuilt) assert.match((await errors(text)).join('\n'), /is not built yet/, text)
+  })
+
+  it('takes groups that claims decide, each with at least one claim and one value', async () => {
+    const rules = (text: string): string => provider(`kind: workload\n    ${oidc}\n    groups: ${text}`)
+    const config = await load(
+      rules('[{ group: deployers, when: { repository: acme/shop, ref: [refs/heads/main, refs/heads/next] } }]'),
+    )
+    assert.deepEqual(config.identity[0]!.groups, [
+      { group: 'deployers', claims: { repository: 'acme/shop', ref: ['refs/heads/main', 'refs/heads/next'] } },
+    ])
+    const wrong: readonly (readonly [string, RegExp])[] = [
+      ['[{ group: a }]', /groups\[0\]\.when: is required/],
+      ['[{ when: { a: b } }]', /groups\[0\]\.group: is required/],
+      ['[{ group: a, when: {} }]', /must name a claim and its value/],
+      ['[{ group: a, when: { a: [] } }]', /when\.a: must not be empty/],
+      ['[{ group: a, when: { a: { b: c } } }]', /must be text, a number, true or false, or a list/],
+      ['[{ group: a, when: { a: [[b]] } }]', /must be text, a number, true or false, or a list/],
+      ['[{ group: a, when: { a: null } }]', /must be text, a number, true or false, or a list/],
+      ['[{ group: "", when: { a: b } }]', /must not be empty/],
+      [`[{ group: ${'x'.repeat(256)}, when: { a: b } }]`, /longer than 255/],
+      ['[{ group: "a\\u202eb", when: { a: b } }]', /must be plain text/],
+      ['[{ group: a, when: { a: b }, unless: { a: b } }]', /unknown key/],
+    ]
+    for (const [text, words] of wrong) assert.match((await errors(rules(text))).join('\n'), words, text)
   })
 
   it('tells all errors at once, in the order of the lines', async () => {

@@ -109,6 +109,7 @@ export class Session implements AsyncDisposable {
   /** Runs both loops until the client has no more to ask or the session is stopped. */
   async run(exchanges: Source<Exchange | Input>): Promise<void> {
     const stopped = new Promise<void>((resolve) => {
+      if (this.stopped.aborted) resolve()
       this.stopped.addEventListener('abort', () => resolve(), { once: true })
     })
     const up = this.#up(exchanges).catch((error: unknown) => this.#broke(error, 'unreadable'))

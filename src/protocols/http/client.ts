@@ -57,6 +57,11 @@ export function readPlace({ url = '', rawHeaders }: IncomingMessage): Place | { 
   return { target: name, rest: rest.startsWith('/') ? rest : `/${rest}` }
 }
 
+/** The first segment of a request's path, as it came. */
+export function firstSegment({ url = '' }: IncomingMessage): string {
+  return /^\/([^/?]*)/.exec(url)?.[1] ?? ''
+}
+
 /** RFC 9112 section 3.2.2: an absolute-form names this host, or is for somebody else. */
 function originForm(url: string, hosts: readonly string[]): string | undefined {
   if (hosts.length !== 1) return undefined

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { RoleCredential } from '../../credentials/postgres-role.ts'
-import type { Identity, Refusal } from '../../gateway/domain.ts'
+import type { Address, Identity, Refusal } from '../../gateway/domain.ts'
 import { Fault, sentence } from '../../gateway/fault.ts'
 import { turnAway, type Gateway } from '../../gateway/gateway.ts'
 import type { Protocol } from '../../gateway/protocol.ts'
@@ -28,6 +28,8 @@ type Around = {
   readonly cancels: Cancels
   readonly handshakeMs: number
   readonly admitted: () => void
+  /** Of the client: once its socket is closed nobody knows it. */
+  readonly address: Address
 }
 
 /** From the first byte to a session, in ms. */
@@ -37,13 +39,17 @@ const CONNECT_MS = 10_000
 /** PostgreSQL, protocol 3 (https://www.postgresql.org/docs/18/protocol.html). */
 export function postgres({ handshakeMs = HANDSHAKE_MS } = {}): Protocol<PostgresTarget, RoleCredential> {
   const own = { cancels: new Cancels(), handshakeMs }
-  return { name: 'postgres', serve: (client, gateway, admitted) => serve(client, { ...own, gateway, admitted }) }
+  return {
+    name: 'postgres',
+    serve: (client, gateway, admitted) => serve(client, { ...own, gateway, admitted, address: addressOf(client) }),
+  }
 }
 
 /** Greet, identify, open the session, connect to the target, run, say good-bye. */
 async function serve(socket: Socket, around: Around): Promise<void> {
   const { gateway, cancels } = around
-  const deadline = AbortSignal.any([AbortSignal.timeout(around.handshakeMs), gateway.draining])
+  using handshake = timeLimit(around.handshakeMs)
+  const deadline = AbortSignal.any([handshake.signal, gateway.draining])
   let client = socket
   try {
     const greeting = await greet(socket, gateway.tls, deadline)
@@ -62,13 +68,13 @@ async function serve(socket: Socket, around: Around): Promise<void> {
 
 async function serveSession(
   { socket: client, parameters, minor }: Extract<Greeting, { wants: 'session' }>,
-  { gateway, cancels, admitted }: Around,
+  { gateway, cancels, admitted, address }: Around,
   deadline: AbortSignal,
 ): Promise<void> {
   const start = readStart(parameters)
   if ('refusal' in start) return goodbye(client, start.refusal)
   const authenticated = await identify(client, parameters.get('user'), gateway.core, deadline)
-  const visitor = { target: start.target, client: `${client.remoteAddress ?? ''}:${client.remotePort ?? ''}` }
+  const visitor = { target: start.target, client: address }
   if ('refusal' in authenticated)
     return goodbye(client, await turnAway(gateway.core, visitor, authenticated.refusal), authenticated.state)
   admitted()
@@ -162,6 +168,17 @@ function cancel(connection: Connection): void {
 /** The client's connection ends with this, at once: what is still to be done for the session happens without it. */
 function goodbye(client: Socket, refusal: Refusal, state?: string): void {
   if (client.writable) client.end(errorResponse(refusal, 'FATAL', state))
+}
+
+/** Aborts after so many ms; nothing of it is kept once it is disposed, as it would be of `AbortSignal.timeout`. */
+function timeLimit(ms: number): Disposable & { readonly signal: AbortSignal } {
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(), ms)
+  return { signal: late.signal, [Symbol.dispose]: () => clearTimeout(timer) }
+}
+
+function addressOf({ remoteAddress, remotePort }: Socket): Address {
+  return `${remoteAddress ?? ''}:${remotePort ?? ''}`
 }
 
 /** A target that is not there and one that is not permitted look the same. */
