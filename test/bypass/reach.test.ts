@@ -7,6 +7,7 @@ let scene: Scene
 before(async () => {
   scene = await startRange({ target: { sensitive: {} } })
   await scene.truth(`CREATE EXTENSION tablefunc; CREATE EXTENSION pageinspect; CREATE SEQUENCE kept_ids;
+    CREATE INDEX kept_by_base ON kept (base);
     CREATE TABLE crowd (id int, note text, base int, mood mood) PARTITION BY LIST (id); ALTER TABLE crowd OWNER TO orders_owner`)
 })
 after(() => scene?.[Symbol.asyncDispose]())
@@ -68,6 +69,18 @@ describe('a forbid on a table is not evaded by what reaches it from another one'
   attacks(
     () => scene,
     texts.map((text) => ({ title: text, steps: ['BEGIN', text], code: '42501' })),
+    { oneSession: true },
+  )
+
+  const hole = 'an index is a relation of its own: its table is not touched'
+  attacks(
+    () => scene,
+    ['DROP INDEX kept_by_base', 'ALTER INDEX kept_by_base RENAME TO x'].map((text) => ({
+      title: text,
+      steps: ['BEGIN', text],
+      code: '42501',
+      hole,
+    })),
     { oneSession: true },
   )
 })
