@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AdminGroups } from './admin/access.ts'
 import { createAdmin } from './admin/admin.ts'
+import { connectingTo } from './admin/connecting.ts'
 import { serveAdmin } from './admin/serve-admin.ts'
 import { createApprovals } from './approvals/create-approvals.ts'
 import { openConfig } from './config/config.ts'
@@ -12,6 +13,7 @@ import type { ServerTls } from './gateway/certificate.ts'
 import { systemClock, type Clock } from './gateway/clock.ts'
 import type { Refusal, SessionId } from './gateway/domain.ts'
 import { openSession, type Core, type Gateway } from './gateway/gateway.ts'
+import { openGrantDesk } from './gateway/grant-desk.ts'
 import { takeTurns } from './gateway/turns.ts'
 import { listen, type Listener, type Serve } from './gateway/listener.ts'
 import type { Protocol, Target } from './gateway/protocol.ts'
@@ -102,10 +104,20 @@ export async function startGateway(file: string, output: Output, clock: Clock = 
     append: (entry) => state.recorder.append(entry, 'synced'),
     warn: output.warn,
   })
+  const desk = starting.use(
+    await openGrantDesk({ core, warn: output.warn, resourceOf: (name) => registry.find(name)?.target.resource }),
+  )
   const listeners = [admin.listener, doors.postgres, ...(doors.http ? [doors.http] : [])]
   const app = createAdmin({
     authenticate: core.authenticate,
     approvals: core.approvals,
+    grants: core.grants,
+    desk,
+    connecting: (name) => {
+      const target = registry.find(name)?.config
+      return target && connectingTo({ url, postgres: doors.postgres.port, http: doors.http?.port }, target)
+    },
+    clock,
     sessions: state.index,
     admin: groupsOf(ruling),
     url,

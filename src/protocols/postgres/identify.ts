@@ -1,23 +1,27 @@
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import type { Identity, Refusal } from '../../gateway/domain.ts'
+import type { Refusal } from '../../gateway/domain.ts'
 import type { Core, Issuer } from '../../gateway/gateway.ts'
+import { isGrantUser, type Admitted } from '../../gateway/grant-use.ts'
 import { askToken } from './client.ts'
 import { askBearer } from './oauth.ts'
+import { askPassword } from './password.ts'
 
 /** The user name that asks for OAUTHBEARER: with the first provider of the config, or with the one that it names. */
 const OAUTH_USER = /^oauth(?::(.+))?$/
 
 /**
- * Who a client is. A server can ask in one way only, and clients without OAUTHBEARER do not get over being asked for it:
+ * Who a client is: the user name of a grant asks for its password. For all others, a server can ask in one way only, and clients without OAUTHBEARER do not get over being asked for it:
  * so it is for those who ask for it, by their user name, over TLS. All others give the token as their password.
  */
 export async function identify(
   client: Socket,
   user: string | undefined,
-  { authenticate, issuers }: Pick<Core, 'authenticate' | 'issuers'>,
+  core: Core,
   deadline: AbortSignal,
-): Promise<{ readonly identity: Identity } | { readonly refusal: Refusal }> {
+): Promise<Admitted | { readonly refusal: Refusal }> {
+  if (isGrantUser(user)) return askPassword(client, user, core, deadline)
+  const { authenticate, issuers } = core
   const issuer = client instanceof TLSSocket ? issuerFor(user ?? '', issuers()) : undefined
   if (issuer) return askBearer(client, issuer, authenticate, deadline)
   return authenticate(await askToken(client, deadline))

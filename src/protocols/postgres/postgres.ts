@@ -3,6 +3,7 @@ import type { RoleCredential } from '../../credentials/postgres-role.ts'
 import type { Identity, Refusal } from '../../gateway/domain.ts'
 import { Fault } from '../../gateway/fault.ts'
 import { turnAway, type Gateway } from '../../gateway/gateway.ts'
+import { elsewhere, isGrantUser } from '../../gateway/grant-use.ts'
 import type { Protocol } from '../../gateway/protocol.ts'
 import { refuse } from '../../gateway/refusals.ts'
 import type { Session } from '../../gateway/session.ts'
@@ -33,6 +34,8 @@ type Around = {
 /** From the first byte to a session, in ms. */
 const HANDSHAKE_MS = 20_000
 const CONNECT_MS = 10_000
+/** SQLSTATE invalid_password. */
+const WRONG_PASSWORD = '28P01'
 
 /** PostgreSQL, protocol 3 (https://www.postgresql.org/docs/18/protocol.html). */
 export function postgres({ handshakeMs = HANDSHAKE_MS } = {}): Protocol<PostgresTarget, RoleCredential> {
@@ -69,15 +72,21 @@ async function serveSession(
   if ('refusal' in start) return goodbye(client, start.refusal)
   const authenticated = await identify(client, parameters.get('user'), gateway.core, deadline)
   const visitor = { target: start.target, client: `${client.remoteAddress ?? ''}:${client.remotePort ?? ''}` }
-  if ('refusal' in authenticated) return goodbye(client, await turnAway(gateway.core, visitor, authenticated.refusal))
+  if ('refusal' in authenticated) {
+    const refusal = await turnAway(gateway.core, visitor, authenticated.refusal)
+    const isPassword = isGrantUser(parameters.get('user')) && refusal.code === 'identity'
+    return goodbye(client, refusal, isPassword ? WRONG_PASSWORD : undefined)
+  }
   admitted()
-  const { identity } = authenticated
+  const { identity, grant } = authenticated
+  const astray = elsewhere(grant, start.target)
+  if (astray) return goodbye(client, await turnAway(gateway.core, { ...visitor, identity }, astray))
   const target = gateway.target(start.target)
   if (!target || (start.database ?? target.database) !== target.database)
     return goodbye(client, await turnAway(gateway.core, { ...visitor, identity }, noSuchTarget(start, identity)))
 
   const { application } = start
-  const opened = await gateway.open({ ...visitor, identity, target, protocol: 'postgres', application })
+  const opened = await gateway.open({ ...visitor, identity, grant, target, protocol: 'postgres', application })
   if ('refusal' in opened) return goodbye(client, opened.refusal)
   await using session = opened.session
   const refused = await admitSettings(session, target, start.asked)
@@ -154,8 +163,8 @@ function cancel(connection: Connection): void {
 }
 
 /** The client's connection ends with this, at once: what is still to be done for the session happens without it. */
-function goodbye(client: Socket, refusal: Refusal): void {
-  if (client.writable) client.end(errorResponse(refusal, 'FATAL'))
+function goodbye(client: Socket, refusal: Refusal, state?: string): void {
+  if (client.writable) client.end(errorResponse(refusal, 'FATAL', state))
 }
 
 /** A target that is not there and one that is not permitted look the same. */

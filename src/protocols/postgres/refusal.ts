@@ -23,9 +23,9 @@ export const SQLSTATE: Record<RefusalCode, string> = {
   cancelled: '57014',
 }
 
-/** `FATAL` only where the session ends with it. */
-export function errorResponse(refusal: Refusal, severity: 'ERROR' | 'FATAL' = 'ERROR'): Buffer {
-  const state = refusal.position === undefined ? SQLSTATE[refusal.code] : '42601'
+/** `FATAL` only where the session ends with it. `given`: another SQLSTATE than that of its code. */
+export function errorResponse(refusal: Refusal, severity: 'ERROR' | 'FATAL' = 'ERROR', given?: string): Buffer {
+  const state = given ?? (refusal.position === undefined ? SQLSTATE[refusal.code] : '42601')
   return encodeErrorResponse({
     S: severity,
     V: severity,
