@@ -3,6 +3,7 @@ import { operationsNamed } from '../policy/operations.ts'
 import type { ConnectDecision } from '../policy/policy.ts'
 import { notPermitted } from '../policy/words.ts'
 import { recordedIdentity, type GrantEnded, type GrantOpened } from '../record/entry.ts'
+import type { Clock } from './clock.ts'
 import type { GrantId, Identity, Refusal, Resource } from './domain.ts'
 import { Fault, reasonOf } from './fault.ts'
 import type { Core } from './gateway.ts'
@@ -61,8 +62,13 @@ export async function openGrantDesk(desk: Desk): Promise<GrantDesk> {
       .finally(() => ending.delete(done))
     ending.add(done)
   }
-  for (const { id } of await core.grants.list({ live: true, held: true })) await end(id, STOPPED)
-  const looking = lookForOverdue(core, endLater, closed.signal)
+  const look = async (): Promise<void> => {
+    for (const { id } of await core.grants.overdue()) endLater(id, 'expired')
+  }
+  for (const { id } of await core.grants.list({ live: true, held: true })) endLater(id, STOPPED)
+  await look()
+  await Promise.all(ending)
+  const looking = keepLooking(core.clock, look, closed.signal)
   return {
     request: (identity, wish) => request(desk, identity, wish),
     end,
@@ -85,16 +91,12 @@ export async function openGrantDesk(desk: Desk): Promise<GrantDesk> {
   }
 }
 
-async function lookForOverdue(
-  { grants, clock }: Core,
-  endLater: (id: GrantId, reason: string) => void,
-  closed: AbortSignal,
-): Promise<void> {
-  while (!closed.aborted) {
-    // A store that fails has told its operators so; it is looked again.
-    const overdue = await grants.overdue().catch(() => [])
-    for (const { id } of overdue) endLater(id, 'expired')
+/** A store that fails has told its operators so: it is looked again. */
+async function keepLooking(clock: Clock, look: () => Promise<void>, closed: AbortSignal): Promise<void> {
+  for (;;) {
     await clock.sleep(LOOK_MS, closed)
+    if (closed.aborted) return
+    await look().catch(() => undefined)
   }
 }
 
