@@ -109,8 +109,7 @@ describe('asking for grants', () => {
     const others = await api.ask({}, other)
     assert.ok((await ids(agent)).includes(own.id) && !(await ids(agent)).includes(others.id))
     assert.deepEqual(await ids(outsider), [])
-    for (const token of [agent, other, outsider])
-      assert.equal((await api.call('GET', '?all=true', token)).status, 403)
+    for (const token of [agent, other, outsider]) assert.equal((await api.call('GET', '?all=true', token)).status, 403)
     for (const token of [operator, auditor]) {
       const all = await ids(token, '?all=true&live=true')
       assert.ok(all.includes(own.id) && all.includes(others.id))
@@ -118,9 +117,10 @@ describe('asking for grants', () => {
     }
     const seen = async (token: string, method = 'GET', path = ''): Promise<number> =>
       (await api.call(method, `/${own.id}${path}`, token)).status
-    assert.deepEqual(await Promise.all([agent, other, outsider, auditor, operator].map((token) => seen(token))), [
-      200, 404, 404, 200, 200,
-    ])
+    assert.deepEqual(
+      await Promise.all([agent, other, outsider, auditor, operator].map((token) => seen(token))),
+      [200, 404, 404, 200, 200],
+    )
     for (const token of [other, outsider, auditor]) assert.equal(await seen(token, 'DELETE'), 404)
     for (const token of [other, outsider, auditor, operator]) assert.equal(await seen(token, 'GET', '/hold'), 404)
     assert.equal((await api.call('GET', `/${own.id}`, agent)).body['state'], 'live')

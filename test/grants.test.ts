@@ -54,7 +54,9 @@ describe('the credential of a grant', () => {
     assert.ok(opened?.type === 'session.opened')
     assert.deepEqual([opened.identity, opened.application], ['local/report-bot', 'mine'])
     assert.equal(opened.expires_at, given.expires_at)
-    const [granted] = (await scene.records()).filter((entry) => entry.type === 'grant.opened' && entry.grant === given.id)
+    const [granted] = (await scene.records()).filter(
+      (entry) => entry.type === 'grant.opened' && entry.grant === given.id,
+    )
     assert.ok(granted?.type === 'grant.opened')
     assert.deepEqual(granted.who, opened.who)
     assert.deepEqual([granted.purpose, granted.rules], ['see whose it is', ['agents-connect']])
@@ -149,7 +151,8 @@ describe('the credential of a grant', () => {
     const told = [await api.call('GET', `/${id}`, token), await api.call('GET', '', token), await api.revoke(id)]
     const { data } = scene.gateway.config
     const files = (await readdir(data, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
-    for (const file of files) assert.ok(!(await readFile(join(file.parentPath, file.name))).includes(password), file.name)
+    for (const file of files)
+      assert.ok(!(await readFile(join(file.parentPath, file.name))).includes(password), file.name)
     const said = JSON.stringify([told, await scene.records(), scene.warnings])
     assert.ok(!said.includes(password))
     assert.doesNotMatch(said, /SCRAM-SHA-256|verifier|bearer"/)

@@ -21,5 +21,7 @@ async function revoke(id: string, options: GatewayOptions, terminal: Terminal): 
   const gateway = await connect(options, terminal)
   const grant = read(await gateway.delete(`/api/v1/grants/${encodeURIComponent(id)}`), GrantShape, terminal)
   if (grant === undefined) return
-  terminal.print(options.json ? JSON.stringify(grant) : printable(`Grant ${grant.id} has ended: ${grant.reason ?? ''}.`))
+  terminal.print(
+    options.json ? JSON.stringify(grant) : printable(`Grant ${grant.id} has ended: ${grant.reason ?? ''}.`),
+  )
 }

@@ -21,10 +21,7 @@ export function isGrantUser(user: string | undefined): user is string {
 }
 
 /** A bearer token: one of an identity provider, or `grt_….password` of a grant. */
-export async function authenticateBearer(
-  core: Core,
-  token: string,
-): Promise<Admitted | { readonly refusal: Refusal }> {
+export async function authenticateBearer(core: Core, token: string): Promise<Admitted | { readonly refusal: Refusal }> {
   if (!isGrantUser(token)) return core.authenticate(token)
   const [, user = '', password = ''] = /^([^.]*)\.(.*)$/s.exec(token) ?? []
   return fromStore(async () => admitted(core, await core.grants.withPassword(user, password)))
@@ -58,8 +55,7 @@ export async function grantFor(
   { leaseMs }: Extract<ConnectDecision, { verdict: 'allow' }>,
 ): Promise<{ readonly grant: Grant; readonly scope?: Scope } | { readonly refusal: Refusal }> {
   const expiresAt = core.clock.now() + leaseMs
-  if (!grant)
-    return fromStore(() => core.grants.open({ identity, target: target.name, purpose: 'connect', expiresAt }))
+  if (!grant) return fromStore(() => core.grants.open({ identity, target: target.name, purpose: 'connect', expiresAt }))
   const other = elsewhere(grant, target.name)
   const used = other ? { refusal: other } : await fromStore(() => core.grants.use(grant.id))
   if ('refusal' in used) return used

@@ -29,9 +29,7 @@ export function decide(session: Session, operation: Operation): Decision {
 
 /** Why no policy is asked about it. */
 export function objectionTo(session: Session, operation: Operation): Refusal | undefined {
-  return (
-    operation.objection ?? unknownAction(operation) ?? expired(session) ?? outsideGrant(session.opening, operation)
-  )
+  return operation.objection ?? unknownAction(operation) ?? expired(session) ?? outsideGrant(session.opening, operation)
 }
 
 function unknownAction(operation: Operation): Refusal | undefined {

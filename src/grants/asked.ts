@@ -58,7 +58,7 @@ async function tooMany(trx: Transaction<Schema>, identity: Identity, now: number
     .where('ended_at', 'is', null)
     .where('expires_at', '>', now)
     .executeTakeFirstOrThrow()
-  if (Number(live) < MOST_LIVE) return undefined
+  if (live < MOST_LIVE) return undefined
   return refuse('budget', `You have ${MOST_LIVE} live grants, and may not have more.`, [
     { do: 'request', command: 'sallyport revoke <id of a grant>' },
   ])

@@ -6,11 +6,7 @@ import type { Core } from '../../gateway/gateway.ts'
 import { admitted, fromStore, wrongCredential, type Admitted } from '../../gateway/grant-use.ts'
 import { certificateHash } from './certificate-hash.ts'
 import { takeSecret } from './client.ts'
-import {
-  encodeAuthenticationSasl,
-  encodeAuthenticationSaslContinue,
-  encodeAuthenticationSaslFinal,
-} from './encode.ts'
+import { encodeAuthenticationSasl, encodeAuthenticationSaslContinue, encodeAuthenticationSaslFinal } from './encode.ts'
 import { decodeSaslInitialResponse, decodeSaslResponse } from './messages-client.ts'
 import { createScramServer, type Mechanism } from './scram-server.ts'
 

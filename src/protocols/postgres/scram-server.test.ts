@@ -64,7 +64,16 @@ describe('the server of SCRAM-SHA-256', () => {
   })
 
   it('takes no malformed first message, no other identity and no extension that must be understood', () => {
-    for (const text of ['', 'n,,', 'n,,n=,r=', 'n,,n=', 'n,a=root,n=,r=abc', 'n,,m=x,n=,r=abc', 'n,,n=,r=a,b', 'x,,n=,r=a'])
+    for (const text of [
+      '',
+      'n,,',
+      'n,,n=,r=',
+      'n,,n=',
+      'n,a=root,n=,r=abc',
+      'n,,m=x,n=,r=abc',
+      'n,,n=,r=a,b',
+      'x,,n=,r=a',
+    ])
       assert.throws(() => server().serverFirst(Buffer.from(text)), isProtocolFault, text)
     assert.throws(() => server().serverFirst(Buffer.from(`n,,n=,r=${'a'.repeat(513)}`)), isProtocolFault)
   })
