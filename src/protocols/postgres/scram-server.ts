@@ -25,8 +25,9 @@ export type ScramServerOptions = {
 
 /** `gs2-cbind-flag "," [authzid] "," username "," nonce`, without an authorization identity and without extensions. */
 const CLIENT_FIRST = /^((n|y|p=tls-server-end-point),,)(n=[^,\0]*,r=([\x21-\x2b\x2d-\x7e]{1,512}))$/
-/** `channel-binding "," nonce "," [extensions ","] proof` */
-const CLIENT_FINAL = /^(c=([A-Za-z0-9+/]+={0,2}),r=([\x21-\x2b\x2d-\x7e]+)(?:,[a-z]=[^,\0]*)*),p=([A-Za-z0-9+/]{43}=)$/
+/** `channel-binding "," nonce "," [extensions ","] proof`, in base64 that has one form only. */
+const CLIENT_FINAL =
+  /^(c=([A-Za-z0-9+/]+={0,2}),r=([\x21-\x2b\x2d-\x7e]+)(?:,[a-z]=[^,\0]*)*),p=([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)$/
 
 export function createScramServer({ mechanism, binding, verifier, nonce }: ScramServerOptions): ScramServer {
   const ours = nonce ?? randomBytes(18).toString('base64')
