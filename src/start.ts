@@ -1,9 +1,11 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { getRequestListener } from '@hono/node-server'
 import type { AdminGroups } from './admin/access.ts'
 import { createAdmin } from './admin/admin.ts'
 import { connectingTo } from './admin/connecting.ts'
 import { serveAdmin } from './admin/serve-admin.ts'
+import { besides, createTokenService, TOKEN_SEGMENTS } from './admin/oauth.ts'
 import { createApprovals } from './approvals/create-approvals.ts'
 import { openConfig } from './config/config.ts'
 import type { Endpoint } from './config/fields.ts'
@@ -16,9 +18,11 @@ import { openSession, type Core, type Gateway } from './gateway/gateway.ts'
 import { openGrantDesk } from './gateway/grant-desk.ts'
 import { takeTurns } from './gateway/turns.ts'
 import { listen, type Listener, type Serve } from './gateway/listener.ts'
+import { recordExchange } from './gateway/record-exchange.ts'
 import type { Protocol, Target } from './gateway/protocol.ts'
 import { createGrants } from './grants/grants.ts'
-import { openLocalTokens } from './identity/local-tokens.ts'
+import { createExchange } from './identity/exchange.ts'
+import { openLocalTokens, type LocalTokens } from './identity/local-tokens.ts'
 import { startPolicyEngine } from './policy/load-policies.ts'
 import { http } from './protocols/http/http.ts'
 import { postgres } from './protocols/postgres/postgres.ts'
@@ -90,7 +94,8 @@ export async function startGateway(file: string, output: Output, clock: Clock = 
 
   const review = createReview({ live: core.live, inForce: () => ruling.inForce, registry, warn: output.warn })
   const draining = new AbortController()
-  const doors = await openDoors({ core, ruling, review, registry, draining: draining.signal }, output, starting)
+  const tokens = openTokenService(core, foundation.local, output)
+  const doors = await openDoors({ core, ruling, review, registry, tokens, draining: draining.signal }, output, starting)
   const reloading = await createReloading({
     foundation,
     inForce: () => ruling.inForce,
@@ -125,7 +130,7 @@ export async function startGateway(file: string, output: Output, clock: Clock = 
     reloading,
     log: (error) => output.warn(`admin: ${String(error)}`),
   })
-  admin.serve(serveAdmin(app.fetch, () => ruling.inForce.tls.context))
+  admin.serve(serveAdmin(besides(tokens, app.fetch), () => ruling.inForce.tls.context))
   const watching = starting.use(new AsyncDisposableStack())
   const parts = starting.move()
   return {
@@ -235,6 +240,18 @@ function openCore(ruling: Ruling, { store, recorder }: State, clock: Clock, url:
   }
 }
 
+function openTokenService(core: Core, local: LocalTokens, { warn }: Output): ReturnType<typeof createTokenService> {
+  const { authenticate, issuers, url } = core
+  return createTokenService({
+    exchange: createExchange({ authenticate, issuers, local }),
+    record: (exchanged, client) => recordExchange(core, exchanged, client),
+    url,
+    issuer: local.issuer,
+    publicKey: local.publicKey,
+    log: (error) => warn(`oauth: ${String(error)}`),
+  })
+}
+
 /** The targets, ready for sessions: what a crash left there is gone, or cannot be reached. */
 async function openTargets(
   config: GatewayConfig,
@@ -258,6 +275,7 @@ type Base = {
   readonly ruling: Ruling
   readonly review: Review
   readonly registry: Registry
+  readonly tokens: ReturnType<typeof createTokenService>
   readonly draining: AbortSignal
 }
 
@@ -265,7 +283,7 @@ type Doors = { readonly postgres: Listener; readonly http?: Listener }
 
 /** The listeners of the protocols. */
 async function openDoors(base: Base, output: Output, starting: AsyncDisposableStack): Promise<Doors> {
-  const { registry } = base
+  const { registry, tokens } = base
   const { listen } = base.ruling.inForce.config
   const door = await listenLater('postgres', listen.postgres.at, output)
   starting.defer(() => door.listener.close(0))
@@ -273,7 +291,8 @@ async function openDoors(base: Base, output: Output, starting: AsyncDisposableSt
   const httpAt = listen.http?.at ?? (registry.http.size > 0 ? HTTP_AT : undefined)
   const httpDoor = httpAt && (await listenLater('http', httpAt, output))
   starting.defer(() => httpDoor?.listener.close(0))
-  httpDoor?.serve(serving(http(), registry.http, base))
+  const own = { segments: TOKEN_SEGMENTS, answer: getRequestListener(tokens.fetch) }
+  httpDoor?.serve(serving(http({ own }), registry.http, base))
   return { postgres: door.listener, http: httpDoor?.listener }
 }
 

@@ -16,7 +16,7 @@ export function u32(value: number): Buffer {
 
 /** A string with its NUL. */
 export function str(value: string): Buffer {
-  return Buffer.from([...Buffer.from(value), 0])
+  return Buffer.from(`${value}\0`)
 }
 
 /** Int32 length and bytes; null is -1 and nothing. */
@@ -27,7 +27,7 @@ export function val(value: Buffer | string | null): Buffer {
 }
 
 export function join(...pieces: readonly Buffer[]): Buffer {
-  return Buffer.from(pieces.flatMap((piece) => [...piece]))
+  return Buffer.concat(pieces)
 }
 
 /** A whole message: the letter of its type, its length, its body. */

@@ -19,11 +19,19 @@ export function refused(query: Promise<unknown>): Promise<Refused> {
   )
 }
 
-/** The id of the approval that the next notice of a hold on this connection names. */
+/**
+ * The id of the approval that the next notice of a hold on this connection names. To be called while the connection is
+ * idle, before the statement; rejects when that ends, or the connection does, without having been held.
+ */
 export async function held(client: Client): Promise<string> {
-  const { promise, resolve } = Promise.withResolvers<{ readonly detail?: string }>()
-  client.once('notice', resolve)
-  return (JSON.parse((await promise).detail ?? '{}') as Refusal).approval!.id
+  const { promise, resolve, reject } = Promise.withResolvers<{ readonly detail?: string }>()
+  const over = (): void => reject(new Error('the statement was not held'))
+  client.once('notice', resolve).once('drain', over).once('end', over)
+  try {
+    return (JSON.parse((await promise).detail ?? '{}') as Refusal).approval!.id
+  } finally {
+    client.off('notice', resolve).off('drain', over).off('end', over)
+  }
 }
 
 /** A vote that must count. */

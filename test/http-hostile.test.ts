@@ -67,6 +67,46 @@ describe('hostile HTTP', () => {
     })
   }
 
+  it('leads from the gateway’s own paths to no target and to nothing of the admin listener', async () => {
+    scene.routes.set('GET /v1/invoices', (_, response) => response.end('secret'))
+    const spellings = [
+      '/oauth/../billing/v1/invoices',
+      '/oauth/%2e%2e/billing/v1/invoices',
+      '/oauth/..%2fbilling/v1/invoices',
+      '/oauth//billing/v1/invoices',
+      '/oauth/../api/v1/whoami',
+      '/.well-known/../api/v1/whoami',
+      '/oauth?/../api/v1/whoami',
+      '/.well-known/openid-configuration',
+    ]
+    for (const path of spellings) {
+      const said = await scene.raw(request(`GET ${path}`))
+      assert.equal(statusOf(said), 404, `${path}: ${said}`)
+    }
+    for (const path of [
+      '/oauth\\..\\api/v1/whoami',
+      'http://gw/oauth/jwks',
+      '/%6fauth/jwks',
+      '/oauth.x/jwks',
+      '//oauth/jwks',
+      '/api/v1/whoami',
+    ]) {
+      const said = await scene.raw(request(`GET ${path}`))
+      assert.ok([400, 403].includes(statusOf(said)), `${path}: ${said}`)
+    }
+    assert.deepEqual(scene.received, [])
+    assert.equal(statusOf(await scene.raw(request('GET /oauth/jwks'))), 200)
+  })
+
+  it('answers the gateway’s own paths in turn with those of targets on one connection', async () => {
+    const get = (path: string): string => request(`GET ${path}`).replace('Connection: close\r\n', '')
+    scene.routes.set('GET /v1/slow', (_, response) => setTimeout(() => response.end('of the target'), 100))
+    const said = await scene.raw(get('/billing/v1/slow') + get('/oauth/jwks') + request('GET /billing/v1/slow'))
+    assert.match(said, /of the target.*"keys".*of the target/s)
+    const hostless = 'GET /oauth/jwks HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n'
+    assert.equal(statusOf(await scene.raw(hostless)), 400)
+  })
+
   it('judges, records and sends one spelling of a path', async () => {
     const spellings = [
       '/billing/v1/%61dmin',

@@ -145,11 +145,11 @@ describe('a token on a PostgreSQL connection', () => {
   }
 
   for (const [which, [message, make]] of Object.entries(bad)) {
-    it(`${which} is refused with 28000, FATAL, in one line that does not repeat it`, async () => {
+    it(`${which} is refused with 28P01, FATAL, in one line that does not repeat it`, async () => {
       const before = await opened()
       const token = await make()
       const error = await turnedAway(token)
-      assert.equal(error.code, '28000')
+      assert.equal(error.code, '28P01')
       assert.equal(error.severity, 'FATAL')
       assert.match(error.message, message)
       assert.doesNotMatch(error.message, /\n/)
@@ -169,7 +169,7 @@ describe('a token on a PostgreSQL connection', () => {
       () => assert.fail('it came in'),
       (error: DatabaseError) => error,
     )
-    assert.equal(error.code, '28000')
+    assert.equal(error.code, '28P01')
   })
 
   it('of a key that the issuer has just begun to use is taken, and of one it took back is not', async () => {
@@ -181,7 +181,7 @@ describe('a token on a PostgreSQL connection', () => {
     idp.keys = known
     ahead += 30_000
     const error = await turnedAway(token)
-    assert.equal(error.code, '28000')
+    assert.equal(error.code, '28P01')
     assert.match(error.message, /a key that its issuer does not publish/)
   })
 

@@ -34,7 +34,7 @@ describe('a gateway that dies or is told to end', () => {
     return { client, answer }
   }
   const active = (): ReturnType<Shop['truth']> =>
-    shop.truth(`SELECT FROM pg_stat_activity WHERE application_name LIKE 'sp %' AND state = 'active'`)
+    shop.truth(`SELECT FROM pg_stat_activity WHERE usename LIKE 'sp\\_%' AND state = 'active'`)
   const records = (): Promise<readonly StoredEntry[]> =>
     Array.fromAsync(readLog({ dir: join(shop.directory, 'sallyport-data', 'log') }))
   const openTransaction = async (id: number): Promise<Client> => {

@@ -70,7 +70,7 @@ describe('a gateway that changes under those who come in', () => {
     const now = Math.floor(Date.now() / 1000)
     const claims = { iss: idp.issuer, aud: 'sallyport', sub: 'bot', groups: ['data-agents'], iat: now, exp: now + 600 }
     const foreign = await sign(key, { kid: 'k1' }, claims)
-    await assert.rejects(scene.connect(foreign), { code: '28000', message: /unknown issuer/ })
+    await assert.rejects(scene.connect(foreign), { code: '28P01', message: /unknown issuer/ })
     const corp = { name: 'corp', kind: 'agent', oidc: { issuer: idp.issuer, audience: 'sallyport', groups: 'groups' } }
     const own = await scene.connect()
     await scene.reloads(() =>
@@ -85,7 +85,7 @@ describe('a gateway that changes under those who come in', () => {
     await scene.reloads(() => writeFile(scene.shop.config, scene.original.config))
     const { code, message } = await told
     assert.deepEqual([code, message], ['28000', 'The identity provider corp was removed from the gateway.'])
-    await assert.rejects(scene.connect(foreign), { code: '28000', message: /unknown issuer/ })
+    await assert.rejects(scene.connect(foreign), { code: '28P01', message: /unknown issuer/ })
     assert.equal(await orders(own), 3)
   })
 

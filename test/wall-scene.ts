@@ -133,6 +133,7 @@ function openSource(postgres: TestPostgres, login: string, options: WallOptions)
       sensitive,
       detect: [],
       inference: 'none',
+      applicationName: 'client',
       tls: { mode: 'disable' },
     },
     leases,

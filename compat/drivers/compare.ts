@@ -1,11 +1,12 @@
 import { resolve } from 'node:path'
 import { openArm, type Arm } from './arm.ts'
-import type { Results, Suite } from './suite.ts'
+import type { Results } from './results.ts'
+import type { Suite } from './suite.ts'
 
 /** Of a difference the reader sees this much. */
 const SHOWN = 1_200
 
-/** Runs a suite both ways and prints what differs; true when each of these tests has its reason. */
+/** Runs a suite both ways, once, and prints which tests differ; true when each of these has its reason. */
 export async function compareSuite(suite: Suite, checkout: string): Promise<boolean> {
   const direct = await run(suite, checkout, 'directly')
   const through = await run(suite, checkout, 'through the gateway')
@@ -20,19 +21,23 @@ async function run(suite: Suite, checkout: string, name: Arm['name']): Promise<R
 
 /** Prints the passes of both arms and every test that differs; how many of these have no reason. */
 function report({ reasons }: Suite, direct: Results, through: Results): number {
+  if (count(direct) === 0) throw new Error(`no test passes directly: ${[...direct.values()][0] ?? 'there is none'}`)
   const tests = [...new Set([...direct.keys(), ...through.keys()])]
   const lost = tests.filter((test) => passes(direct, test) && !passes(through, test))
   const gained = tests.filter((test) => !passes(direct, test) && passes(through, test))
   const neither = tests.filter((test) => !passes(direct, test) && !passes(through, test))
-  const reasonOf = (test: string): string | undefined => reasons[test] ?? reasons[test.split(':')[0]!]
-  const unexplained = lost.filter((test) => reasonOf(test) === undefined)
+  const unexplained = [...lost, ...gained].filter((test) => reasons[test] === undefined)
   console.log(`\ndirectly             ${count(direct)} of ${tests.length} pass`)
   console.log(`through the gateway  ${count(through)} of ${tests.length} pass\n`)
   for (const test of neither) console.log(`neither way: ${test}\n    ${lastLine(direct.get(test))}`)
-  for (const test of gained) console.log(`through the gateway only: ${test}`)
-  for (const test of lost) console.log(`differs: ${test}\n    ${reasonOf(test) ?? ''}`)
-  for (const test of unexplained)
-    console.log(`\n--- without a reason: ${test}\n${(through.get(test) ?? 'did not run').slice(0, SHOWN)}`)
+  for (const test of gained) console.log(`through the gateway only: ${test}\n    ${reasons[test] ?? ''}`)
+  for (const test of lost) console.log(`directly only: ${test}\n    ${reasons[test] ?? ''}`)
+  for (const test of Object.keys(reasons))
+    if (passes(direct, test) === passes(through, test)) console.log(`the same, though it may differ: ${test}`)
+  for (const test of unexplained) {
+    const failed = passes(direct, test) ? through : direct
+    console.log(`\n--- without a reason: ${test}\n${(failed.get(test) ?? 'did not run').slice(0, SHOWN)}`)
+  }
   return unexplained.length
 }
 

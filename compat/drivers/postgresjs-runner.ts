@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { inspect } from 'node:util'
+import { tellResult } from './results.ts'
 
 type Body = () => unknown
 type Options = { readonly timeout?: number }
@@ -21,8 +22,7 @@ function createRunner(): Test {
     const test = names.has(name) ? `${name} (again)` : name
     names.add(test)
     before = before.then(async () => {
-      const failure = await failureOf(body, options.timeout ?? PATIENCE)
-      process.stdout.write(`\n${JSON.stringify({ test, failure })}\n`)
+      tellResult(test, await failureOf(body, options.timeout ?? PATIENCE))
     })
   }
 }

@@ -3,7 +3,7 @@ import { registerHooks } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
-/** Loaded before postgres.js' suite: its runner, its server, and the port and the database it expects are ours. */
+/** Loaded before postgres.js' suite: its runner, its server, and the port and the password it expects are ours. */
 
 const SUITE = '/tests/index.js'
 const REPLACED: Readonly<Record<string, string>> = {
@@ -21,11 +21,20 @@ registerHooks({
   load: (url, context, next) => {
     const loaded = next(url, context)
     if (!url.endsWith(SUITE)) return loaded
-    const named = /\b(db|database): 'postgres_js_test'/g
     const source = new TextDecoder().decode(loaded.source as Uint8Array)
-    return { ...loaded, source: source.replaceAll(named, `$1: '${process.env.DATABASE}'`) }
+    return { ...loaded, source: process.env.ROLE_PASSWORD === undefined ? source : withToken(source) }
   },
 })
+
+/** Where a test is not about how a password is proved, the password is the token: a client of a gateway has no other. */
+function withToken(source: string): string {
+  return source
+    .replaceAll(
+      /\bpass: \(\) => (Promise\.resolve\()?'postgres_js_test_scram'/g,
+      'pass: () => $1process.env.ROLE_PASSWORD',
+    )
+    .replaceAll(/\.\.\.login_scram,(?=\s+connect_timeout:)/g, '...login_scram, pass: process.env.ROLE_PASSWORD,')
+}
 
 type Connect = (this: Socket, ...args: unknown[]) => Socket
 

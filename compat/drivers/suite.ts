@@ -1,7 +1,5 @@
 import type { Arm } from './arm.ts'
-
-/** How each test ended, by its name: undefined when it passed, else what it said. */
-export type Results = ReadonlyMap<string, string | undefined>
+import type { Results } from './results.ts'
 
 /** The test suite of somebody else's client, run as it is against the server and through a gateway. */
 export type Suite = {
@@ -15,7 +13,7 @@ export type Suite = {
   readonly settings: readonly string[]
   /** Lines of the server's pg_hba.conf; all by scram-sha-256 unless given. */
   readonly hba?: readonly string[]
-  /** Why a test that passes directly fails through a gateway, and always will, by its name. */
+  /** Why a test ends otherwise through a gateway, and always will, by its name. */
   readonly reasons: Readonly<Record<string, string>>
   /** Runs the suite in `checkout` to its end. */
   readonly run: (checkout: string, arm: Arm) => Promise<Results>

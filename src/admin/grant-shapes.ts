@@ -18,7 +18,7 @@ const plain = (text: string): boolean => printable(text) === text
 
 export const GrantAsked = z
   .strictObject({
-    target: z.string().regex(/^[a-z0-9-]{1,63}$/, 'must be the name of a target'),
+    target: z.string().regex(/^[A-Za-z0-9_-]{1,63}$/, 'must be the name of a target'),
     purpose: z
       .string()
       .trim()

@@ -91,15 +91,38 @@ describe('a config file', () => {
       'recordings: {}',
       'listen: { mysql: "a:1" }',
       provider(`kind: user\n    ${oidc}\n    saml: {}`),
-      provider(`kind: user\n    ${oidc}\n    groups: []`),
       target('postgres: { url: x }\n    kubernetes: {}'),
     ]
     for (const text of unbuilt) assert.match((await errors(text)).join('\n'), /is not built yet/, text)
   })
 
+  it('takes groups that claims decide, each with at least one claim and one value', async () => {
+    const rules = (text: string): string => provider(`kind: workload\n    ${oidc}\n    groups: ${text}`)
+    const config = await load(
+      rules('[{ group: deployers, when: { repository: acme/shop, ref: [refs/heads/main, refs/heads/next] } }]'),
+    )
+    assert.deepEqual(config.identity[0]!.groups, [
+      { group: 'deployers', claims: { repository: 'acme/shop', ref: ['refs/heads/main', 'refs/heads/next'] } },
+    ])
+    const wrong: readonly (readonly [string, RegExp])[] = [
+      ['[{ group: a }]', /groups\[0\]\.when: is required/],
+      ['[{ when: { a: b } }]', /groups\[0\]\.group: is required/],
+      ['[{ group: a, when: {} }]', /must name a claim and its value/],
+      ['[{ group: a, when: { a: [] } }]', /when\.a: must not be empty/],
+      ['[{ group: a, when: { a: { b: c } } }]', /must be text, a number, true or false, or a list/],
+      ['[{ group: a, when: { a: [[b]] } }]', /must be text, a number, true or false, or a list/],
+      ['[{ group: a, when: { a: null } }]', /must be text, a number, true or false, or a list/],
+      ['[{ group: "", when: { a: b } }]', /must not be empty/],
+      [`[{ group: ${'x'.repeat(256)}, when: { a: b } }]`, /longer than 255/],
+      ['[{ group: "a\\u202eb", when: { a: b } }]', /must be plain text/],
+      ['[{ group: a, when: { a: b }, unless: { a: b } }]', /unknown key/],
+    ]
+    for (const [text, words] of wrong) assert.match((await errors(rules(text))).join('\n'), words, text)
+  })
+
   it('tells all errors at once, in the order of the lines', async () => {
     const text =
-      'version: 2\nnope: 1\nadmin: { operators: x }\ntargets: [ { name: API, mysql: {} }, { name: api, postgres: 1 } ]'
+      'version: 2\nnope: 1\nadmin: { operators: x }\ntargets: [ { name: a.b, mysql: {} }, { name: api, postgres: 1 } ]'
     const found = await errors(text)
     assert.deepEqual(
       found.map((line) => line.slice(0, line.indexOf(': ', 3))),
@@ -252,10 +275,19 @@ describe('a target', () => {
   })
 
   it('has a name that can stand in a database name and a path, and is not reserved', async () => {
-    for (const name of ['Orders', 'a.b', 'a_b', 'mcp', 'api', 'oauth', 'saml', '.well-known', 'é']) {
-      const found = await errors(`version: 1\ntargets: [ { name: ${name}, postgres: { url: x } } ]`)
+    for (const name of ['a.b', 'a/b', 'a b', 'a~b', '%41', 'mcp', 'API', 'oauth', 'saml', '.well-known', 'é']) {
+      const found = await errors(`version: 1\ntargets: [ { name: '${name}', postgres: { url: x } } ]`)
       assert.match(found[0] ?? '', /^2: targets\[0].name/, name)
     }
+    for (const name of ['my_db', 'MyDb', 'a-b', '_', '2026', 'x'.repeat(63)]) {
+      const found = await errors(`version: 1\ntargets: [ { name: "${name}", postgres: { url: x } } ]`)
+      assert.doesNotMatch(found.join('\n'), /name/, name)
+    }
+  })
+
+  it('has a name of its own, whatever the case of its letters', async () => {
+    const twins = 'version: 1\ntargets:\n  - { name: my_db, postgres: {} }\n  - { name: My_DB, postgres: {} }'
+    assert.match((await errors(twins)).join('\n'), /^4: targets\[1].name: another target has this name$/m)
   })
 
   it('finds its policies in a directory that exists', async () => {

@@ -8,7 +8,15 @@ import { isLoopback } from './loopback.ts'
 /** The kind of an identity when all these claims equal; no claims: always. */
 export type KindRule = {
   readonly kind: PrincipalKind
-  readonly claims: Readonly<Record<string, string | number | boolean>>
+  readonly claims: Readonly<Record<string, Scalar>>
+}
+
+type Scalar = string | number | boolean
+
+/** A group that an identity is in when all these claims equal; of a list, one of its items. */
+export type GroupRule = {
+  readonly group: string
+  readonly claims: Readonly<Record<string, Scalar | readonly Scalar[]>>
 }
 
 /** An issuer of tokens and what its claims mean. */
@@ -21,6 +29,8 @@ export type ProviderConfig = {
   readonly oidc: OidcConfig
   /** Globs (`*`) of the groups that a claim may give; absent: any for users, none for agents and workloads. */
   readonly mayAssert?: readonly string[]
+  /** Groups that the config itself gives, whatever `mayAssert` says. */
+  readonly groups?: readonly GroupRule[]
 }
 
 export type OidcConfig = {
@@ -39,9 +49,24 @@ export const LOCAL_PROVIDER = 'local'
 const KINDS = { user: 'User', agent: 'Agent', workload: 'Workload' } as const satisfies Record<string, PrincipalKind>
 const kindWord = z.enum(['user', 'agent', 'workload'])
 
-const claims = z
-  .record(z.string(), z.union([z.string(), z.number(), z.boolean()], 'must be text, a number, true or false'))
-  .refine((map) => Object.keys(map).length > 0, 'must name a claim and its value')
+const scalar = z.union([z.string(), z.number(), z.boolean()], 'must be text, a number, true or false')
+const NO_CLAIM = 'must name a claim and its value'
+const claims = z.record(z.string(), scalar).refine((map) => Object.keys(map).length > 0, NO_CLAIM)
+
+const oneOrMore = z.union(
+  [scalar, z.array(scalar).min(1)],
+  'must be text, a number, true or false, or a list of them that is not empty',
+)
+
+const groupRule = keys({
+  group: text.max(255, 'is longer than 255 characters').refine(isPlain, 'must be plain text'),
+  when: z.record(z.string(), oneOrMore).refine((map) => Object.keys(map).length > 0, NO_CLAIM),
+}).transform(({ group, when }): GroupRule => ({ group, claims: when }))
+
+/** Without format characters (bidirectional, zero-width) and broken ones. */
+function isPlain(value: string): boolean {
+  return value.isWellFormed() && !/[\p{Cf}\p{Zl}\p{Zp}]/u.test(value)
+}
 
 const kindMapping = keys({ user: claims.optional(), agent: claims.optional(), workload: claims.optional() })
   .refine((rule) => Object.keys(rule).length === 1, 'must be one of user, agent, workload, with the claims it takes')
@@ -109,8 +134,8 @@ function provider(read: ReadContext): z.ZodType<ProviderConfig> {
     oidc,
     may_assert: z.array(text).optional(),
     saml: notBuilt,
-    groups: notBuilt,
-  }).transform(({ name, kind, person, oidc, may_assert }) => ({ name, kind, person, oidc, mayAssert: may_assert }))
+    groups: z.array(groupRule).optional(),
+  }).transform(({ may_assert, ...rest }) => ({ ...rest, mayAssert: may_assert }))
 }
 
 const asPair = (entry: unknown): string | undefined => {

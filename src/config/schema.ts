@@ -54,10 +54,11 @@ const webUrl = text.refine((value) => {
   return web && url?.username === '' && url.password === '' && url.search === '' && url.hash === ''
 }, 'must be an https or http URL without user, password, query and fragment')
 
+/** Unreserved in a URL (RFC 3986 section 2.3), and without what divides names: `.` before a database, `/` in policies. */
 const targetName = z
   .string()
-  .regex(/^[a-z0-9-]{1,63}$/, 'must be lower-case letters, digits and "-", at most 63')
-  .refine((name) => !RESERVED_NAMES.includes(name), `is reserved (${RESERVED_NAMES.join(', ')})`)
+  .regex(/^[A-Za-z0-9_-]{1,63}$/, 'must be letters, digits, "_" and "-", at most 63')
+  .refine((name) => !RESERVED_NAMES.includes(name.toLowerCase()), `is reserved (${RESERVED_NAMES.join(', ')})`)
 
 const labels = z.record(z.string().regex(/^[A-Za-z0-9._/-]{1,63}$/, 'is not a label name'), text)
 
@@ -86,7 +87,8 @@ const policies = (read: ReadContext): z.ZodType<string> => {
 
 /** The whole file. Defaults are filled in, secrets read, paths absolute. */
 export function configSchema<P extends Protocols>(read: ReadContext, protocols: P) {
-  const byName = distinct((entry) => textIn(entry, 'name'), 'name', 'another target has this name')
+  // Two names that only their case tells apart would be mistaken for each other by whoever reads policies.
+  const byName = distinct((entry) => textIn(entry, 'name')?.toLowerCase(), 'name', 'another target has this name')
   const groups = z.array(text).default([])
   return keys({
     version: z.literal(1),

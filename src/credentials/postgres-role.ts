@@ -92,7 +92,7 @@ async function take(
   revoke: (role: string) => Promise<Revocation>,
 ): Promise<Lease<RoleCredential>> {
   const { installation } = options
-  const role = roleName(installation, request.session)
+  const role = roleName(installation, request)
   const password = randomBytes(24).toString('base64url')
   state.held.add(role)
   try {
@@ -192,5 +192,6 @@ async function rolesOf(
 }
 
 function isRoleOf(session: SessionId, role: string, installation: string): boolean {
-  return role === rolePrefix(installation) + session.slice('ses_'.length).replaceAll('-', '')
+  const own = rolePrefix(installation) + session.slice('ses_'.length).replaceAll('-', '')
+  return role === own || role.startsWith(`${own}_`)
 }

@@ -30,14 +30,30 @@ function requestOf(subject: string): LeaseRequest {
 }
 
 describe('the role of a session', () => {
-  it('is named after installation and session, within 63 bytes', () => {
-    assert.equal(roleName('1a2b3c4d', SESSION), 'sp_1a2b3c4d_0190f6a2000070008000000000000001')
+  it('is named after installation and session, and for people to read after agent and person, within 63 bytes', () => {
+    const session = 'sp_1a2b3c4d_0190f6a2000070008000000000000001'
+    const named = (identity: Partial<Identity>): string => {
+      const request = requestOf('bot')
+      const name = roleName('1a2b3c4d', { ...request, identity: { ...request.identity, ...identity } })
+      assert.ok(name.startsWith(session) && name.length <= 63, name)
+      return name.slice(session.length)
+    }
+    const alone = { onBehalfOf: undefined }
+    const long = 'x'.repeat(255)
+    assert.equal(named({}), '_bot_ann')
+    assert.equal(named({ subject: 'Report Bot/7', ...alone }), '_reportbot7')
+    assert.equal(named({ subject: long, ...alone }), `_${long.slice(0, 18)}`)
+    assert.equal(named({ subject: long, person: `${long}@x.example`, ...alone }), `_${'x'.repeat(9)}_${'x'.repeat(8)}`)
+    assert.equal(named({ kind: 'User', subject: 'u-42', person: 'ada@x.example', ...alone }), '_ada')
+    assert.equal(named({ kind: 'User', subject: 'ann@x.example', ...alone }), '_ann')
+    for (const subject of ['漢字', '--', '"', "'", '\u202e', '%']) assert.equal(named({ subject, ...alone }), '')
+    assert.equal(named({ subject: `a'; DROP ROLE "x" --`, ...alone }), '_adroprolex')
   })
 
   it('is refused for an id of another form', () => {
     const isFault = (error: unknown): boolean => error instanceof Fault
-    assert.throws(() => roleName('1a2b3c4d', `ses_x"; DROP ROLE postgres`), isFault)
-    assert.throws(() => roleName('%', SESSION), isFault)
+    assert.throws(() => roleName('1a2b3c4d', { ...requestOf('bot'), session: `ses_x"; DROP ROLE postgres` }), isFault)
+    assert.throws(() => roleName('%', requestOf('bot')), isFault)
   })
 
   it('says in its comment for whom and on whose behalf it was made', () => {

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { Identity, SessionId } from '../gateway/domain.ts'
 import { Fault } from '../gateway/fault.ts'
 import type { LeaseRequest } from '../grants/lease.ts'
-import { identityId } from '../gateway/identity.ts'
+import { actChain, identityId } from '../gateway/identity.ts'
 
 /** The SQL that makes a session's role, and the comment by which the role is known again. No connection here. */
 
@@ -16,11 +16,30 @@ export function rolePrefix(installation: string): string {
   return `sp_${installation}_`
 }
 
-/** `sp_<installation>_<uuid of the session, 32 hex digits>`: 44 bytes of the 63 that PostgreSQL keeps. */
-export function roleName(installation: string, session: SessionId): string {
+/**
+ * `sp_<installation>_<uuid of the session, 32 hex digits>_<agent>_<person>`, in the 63 bytes that PostgreSQL keeps. Its log
+ * says the role of every line (`%u`), so the log says who it was; the comment of the role and the records say it in full.
+ */
+export function roleName(installation: string, { session, identity }: RoleOf): string {
   const uuid = session.slice('ses_'.length).replaceAll('-', '')
   if (!/^[0-9a-f]{32}$/.test(uuid)) throw new Fault('lease', 'A session id is ses_ and a UUID.')
-  return rolePrefix(installation) + uuid
+  const [agent, person] = namesOf(identity).map(readable)
+  const names = agent && person ? [agent.slice(0, 9), person.slice(0, 8)] : [(agent || person || '').slice(0, 18)]
+  return [rolePrefix(installation) + uuid, ...names.filter((name) => name !== '')].join('_')
+}
+
+type RoleOf = Pick<LeaseRequest, 'session' | 'identity'>
+
+/** Who acts, and the person behind, by the names that people know best. */
+function namesOf(identity: Identity): readonly string[] {
+  const root = actChain(identity).at(-1)!
+  const person = root.person ?? (root.kind === 'User' ? root.subject : '')
+  return [identity.kind === 'User' ? '' : identity.subject, person.replace(/@.*/s, '')]
+}
+
+/** What needs no quotes in SQL. */
+function readable(name: string): string {
+  return name.toLowerCase().replaceAll(/[^a-z0-9]/g, '')
 }
 
 export type RoleStatement = {

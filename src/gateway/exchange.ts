@@ -75,6 +75,11 @@ export interface Exchange {
   measure(session: Permit, permitted: () => Promise<Permit>): Promise<Operation | 'gone'>
   /** Tells the client that its operation waits. Nothing before it is unanswered. */
   notify(waiting: Waiting): void
+  /**
+   * Of an operation that is decided on and about to be recorded: waits for what has to be over before it may go. A refusal
+   * where it cannot go as it was decided on.
+   */
+  ready?(): Soon<Refusal | undefined>
   /** To the target; does not wait. */
   send(permit: Permit): void
   /** Instead of `send` when refused: makes the target fail too wherever the client will believe it did. */

@@ -21,6 +21,12 @@ export class Fault extends Error {
   }
 }
 
+/** Messages of faults may end in a full stop: a sentence made of one ends in one, and begins as a sentence does. */
+export function sentence(message: string): string {
+  const text = message.charAt(0).toUpperCase() + message.slice(1)
+  return text.endsWith('.') ? text : `${text}.`
+}
+
 /** What went wrong and why, in one line: the messages of an error and of its causes. For operators; never for clients. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)

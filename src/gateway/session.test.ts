@@ -61,6 +61,16 @@ describe('a session whose protocol fails', () => {
   })
 })
 
+describe('a session that is stopped before it runs', () => {
+  it('runs to its end, though something to do came before', { timeout: 10_000 }, async () => {
+    await using session = openSession()
+    const exchange = { send: () => undefined, answer: () => ({ next: () => undefined }) } as unknown as Exchange
+    const exchanges = [exchange]
+    session.stop(refuse('unavailable', 'The target closed the connection.'))
+    await session.run({ next: () => exchanges.shift() })
+  })
+})
+
 describe('input of an operation', () => {
   const feeding = (send: Input['send'], effect: Operation['effect'] = 'final'): Input => ({
     feeds: { id: 'op_1', effect } as Pick<Operation, 'id' | 'effect'> as Operation,

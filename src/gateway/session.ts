@@ -5,7 +5,7 @@ import type { Entry, InSession } from '../record/entry.ts'
 import { Kept } from '../record/kept.ts'
 import type { Address, GrantId, Hold, Identity, Operation, Refusal, SessionId } from './domain.ts'
 import { maskPart, type Exchange, type Input, type Masked, type Part } from './exchange.ts'
-import { Fault } from './fault.ts'
+import { Fault, sentence } from './fault.ts'
 import type { Core } from './gateway.ts'
 import type { Scope } from './grant-use.ts'
 import { decide, holdOperation, type Released } from './hold.ts'
@@ -112,6 +112,7 @@ export class Session implements AsyncDisposable {
   /** Runs both loops until the client has no more to ask or the session is stopped. */
   async run(exchanges: Source<Exchange | Input>): Promise<void> {
     const stopped = new Promise<void>((resolve) => {
+      if (this.stopped.aborted) resolve()
       this.stopped.addEventListener('abort', () => resolve(), { once: true })
     })
     const up = this.#up(exchanges).catch((error: unknown) => this.#broke(error, 'unreadable'))
@@ -193,6 +194,9 @@ export class Session implements AsyncDisposable {
   }
 
   async #send(exchange: Exchange, operation: Operation, released: Released): Promise<Refusal | undefined> {
+    const ready = exchange.ready?.()
+    const refusal = ready instanceof Promise ? await ready : ready
+    if (refusal) return this.#refuse(exchange, operation, { ...released, refusal })
     try {
       const entry = operationEntry(this.opening, operation, { decision: 'allow', ...released })
       const stored = await this.core.recorder.append(entry, operation.effect === 'final' ? 'synced' : 'written')
@@ -367,5 +371,5 @@ function broken(error: unknown, protocol: 'unreadable' | 'unavailable'): Refusal
   if (!(error instanceof Fault)) return refuse('unavailable', 'The session cannot go on: an internal error.')
   if (error.code === 'unrecordable') return unrecordable()
   const code = error.code === 'protocol' ? protocol : 'unavailable'
-  return refuse(code, `The session cannot go on: ${error.message}.`, [{ do: 'wait', hint: 'Connect again.' }])
+  return refuse(code, sentence(`The session cannot go on: ${error.message}`), [{ do: 'wait', hint: 'Connect again.' }])
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { createHmac } from 'node:crypto'
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
-import type { CryptoKey, JWTPayload } from 'jose'
+import { exportSPKI, importJWK, type CryptoKey, type JWTPayload } from 'jose'
 import type { ProviderConfig } from '../config/providers.ts'
 import { type Authenticate, createAuthenticate } from './authenticate.ts'
 import { DISCOVERY, type FakeIdp, sign, startIdp } from './idp.fake.ts'
@@ -129,6 +130,7 @@ describe('a token of a configured issuer', () => {
     const providers = [{ ...config, oidc: { ...config.oidc, clientId: 'console' } }]
     const strict = createAuthenticate({ providers, local, clock })
     await refused(await token({ aud: ['sallyport', 'b'], azp: 'other' }), /another client/, 'identity', strict)
+    await refused(await token({ aud: ['sallyport', 'b'] }), /another client/, 'identity', strict)
     await identity(await token({ aud: ['sallyport', 'b'], azp: 'console' }), strict)
   })
 
@@ -155,8 +157,28 @@ describe('a forged token', () => {
     }
     await refused(`${encode({ alg: 'ES256', crit: ['b64'], b64: false })}.${claims}.${signature}`, /crit/)
     await refused(`${encode({ alg: 'ES256', kid: { $ne: '' } })}.${claims}.${signature}`, /kid/)
+    for (const kid of ['../../dev/null', "' OR 1=1 --", '', 'https://evil.example/jwks', '__proto__', 'ONE']) {
+      const [odd, same, own] = (await token({}, { kid }, attacker)).split('.')
+      await refused(`${odd}.${same}.${own}`, /does not publish/)
+    }
     await refused(`${header}.${encode({ ...base(), sub: 'root' })}.${signature}`, /no valid signature/)
     await refused(`${header}.${claims}.${'A'.repeat(86)}`, /no valid signature/)
+  })
+
+  it('is refused when a published RSA key is used as the secret of an HMAC, or for another family of algorithms', async () => {
+    const rsa = await idp.addKey('rsa', 'RS256')
+    const [, claims] = (await token()).split('.') as [string, string, string]
+    const pem = await exportSPKI((await importJWK(idp.keys.at(-1)!, 'RS256')) as CryptoKey)
+    for (const alg of ['HS256', 'RS256', 'ES256']) {
+      const header = Buffer.from(JSON.stringify({ alg, kid: 'rsa' })).toString('base64url')
+      const signature = createHmac('sha256', pem).update(`${header}.${claims}`).digest('base64url')
+      await refused(`${header}.${claims}.${signature}`, /algorithm|no valid signature|does not publish/)
+    }
+    await identity(await token({}, { alg: 'RS256', kid: 'rsa' }, rsa))
+    const [header, , signature] = (await token({}, { alg: 'RS256', kid: 'rsa' }, rsa)).split('.')
+    assert.ok(header)
+    const other = Buffer.from(JSON.stringify({ alg: 'ES256', kid: 'rsa' })).toString('base64url')
+    await refused(`${other}.${claims}.${signature}`, /no valid signature|does not publish/)
   })
 
   it('is refused when it can be read in two ways', async () => {

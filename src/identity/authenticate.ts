@@ -28,11 +28,12 @@ export function createAuthenticate({ providers, local, clock, fetch }: Authentic
   const issuers = new Map(
     providers.map(({ oidc: { issuer } }) => [issuer, issuerKeys({ issuer, clock, fetch: fetch ?? globalThis.fetch })]),
   )
+  const names = new Set(providers.map(({ name }) => name))
   const cache = createTokenCache<Verified>(clock)
   return async (text) => {
     const read = readToken(text)
     if ('refusal' in read) return read
-    if (read.token.issuer === local.issuer) return local.verify(read.token)
+    if (read.token.issuer === local.issuer) return local.verify(read.token, names)
     const keys = issuers.get(read.token.issuer)
     if (keys === undefined) return rejectToken('is of an unknown issuer')
     const provider = choose(read.token, providers)

@@ -7,7 +7,12 @@ export type Expected = {
   readonly clientId?: string
   readonly now: number
   readonly maxLifeMs: number
+  /** Whether `act` is read: of the gateway's own tokens only. */
+  readonly mayBeDelegated?: boolean
 }
+
+/** The one who may act for the subject of a token. */
+export type MayAct = { readonly iss: string; readonly sub: string }
 
 /** How far the issuer's clock may be ahead of ours (`iat`, `nbf`). None for `exp`. */
 const LEEWAY_MS = 60_000
@@ -44,7 +49,7 @@ export function isPlainText(value: unknown): value is string {
 
 /** What is wrong with the claims of a token whose signature is good (RFC 7519 section 4.1), or undefined. */
 export function claimsProblem(claims: JsonObject, expected: Expected): string | undefined {
-  return timeProblem(claims, expected) ?? audienceProblem(claims, expected) ?? useProblem(claims)
+  return timeProblem(claims, expected) ?? audienceProblem(claims, expected) ?? useProblem(claims, expected)
 }
 
 function timeProblem(claims: JsonObject, { now, maxLifeMs }: Expected): string | undefined {
@@ -79,19 +84,19 @@ function audienceProblem(claims: JsonObject, { issuer, audience, clientId }: Exp
   if (claim(claims, 'iss') !== issuer) return 'is of another issuer (iss)'
   if (!given?.includes(audience)) return 'is for another audience (aud)'
   if (azp !== undefined && typeof azp !== 'string') return 'is malformed (azp)'
-  if (given.length > 1 && azp !== undefined && clientId !== undefined && azp !== clientId) {
-    return 'was issued to another client (azp)'
-  }
-  return undefined
+  const shared = given.length > 1 && clientId !== undefined
+  return shared && azp !== clientId ? 'was issued to another client, or does not say to which (azp)' : undefined
 }
 
-function useProblem(claims: JsonObject): string | undefined {
+function useProblem(claims: JsonObject, { mayBeDelegated }: Expected): string | undefined {
   if (!isPlainText(claim(claims, 'sub'))) return 'names no subject (sub), or one that cannot be used'
   // Logout tokens and security events (RFC 8417 section 2.2) name a subject, but prove nothing about who sends them.
   if (Object.hasOwn(claims, 'events')) return 'is an event, not a proof of identity (events)'
   // Whoever sends it would have to prove that it holds the key (RFC 7800 section 3), which no listener can ask yet.
   if (Object.hasOwn(claims, 'cnf')) return 'is bound to a key (cnf), which is not built yet'
   // Ignoring it would give the agent all the rights of the person (RFC 8693 section 4.1).
-  if (Object.hasOwn(claims, 'act')) return 'is delegated (act), which is not built yet'
+  if (Object.hasOwn(claims, 'act') && !mayBeDelegated) {
+    return 'is delegated (act) by its issuer: exchange the tokens of both at /oauth/token'
+  }
   return undefined
 }

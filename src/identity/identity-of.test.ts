@@ -61,6 +61,48 @@ describe('groups', () => {
   })
 })
 
+describe('groups that the config gives', () => {
+  const rule = { group: 'deployers', claims: { repository: 'acme/shop', ref: ['refs/heads/main', 'refs/heads/next'] } }
+  const ci = provider({ kind: [{ kind: 'Workload', claims: {} }], groups: [rule], mayAssert: ['ci-*'] })
+  const main = { repository: 'acme/shop', ref: 'refs/heads/main' }
+
+  it('need every claim that they name, with one of the values', () => {
+    assert.deepEqual(identity(main, ci).groups, ['deployers'])
+    assert.deepEqual(identity({ ...main, ref: 'refs/heads/next' }, ci).groups, ['deployers'])
+    const others = [
+      { ...main, repository: 'acme/shop2' },
+      { ...main, repository: 'Acme/shop' },
+      { ...main, repository: undefined },
+      { ...main, repository: { name: 'acme/shop' } },
+      { ...main, ref: 'refs/heads/main2' },
+      { ...main, ref: 'refs/tags/main' },
+      { repository: 'acme/shop' },
+      { repository: ['acme/shop'], ref: [['refs/heads/main']] },
+      {},
+    ]
+    for (const claims of others) assert.deepEqual(identity(claims, ci).groups, [], JSON.stringify(claims))
+  })
+
+  it('are found along paths and in lists, and a number is not its text', () => {
+    const by = provider({ groups: [{ group: 'g', claims: { 'a.b': 1, roles: true } }] })
+    assert.deepEqual(identity({ a: { b: 1 }, roles: ['x', true] }, by).groups, ['g'])
+    assert.deepEqual(identity({ a: { b: '1' }, roles: true }, by).groups, [])
+  })
+
+  it('are not bounded by may_assert, and come once beside those that the token claims', () => {
+    const claimed = { ...main, groups: ['ci-a', 'admins', 'ci-a'] }
+    assert.deepEqual(identity(claimed, ci).groups, ['ci-a', 'deployers'])
+    const same = provider({ kind: ci.kind, mayAssert: ['*'], groups: [rule, { ...rule, group: 'ci-a' }] })
+    assert.deepEqual(identity({ ...claimed, groups: ['ci-a'] }, same).groups, ['ci-a', 'deployers'])
+  })
+
+  it('do not come from an address that nobody verified', () => {
+    const by = provider({ groups: [{ group: 'g', claims: { email: 'a@x.example' } }] })
+    assert.deepEqual(identity({ email: 'a@x.example', email_verified: false }, by).groups, [])
+    assert.deepEqual(identity({ email: 'a@x.example', email_verified: true }, by).groups, ['g'])
+  })
+})
+
 describe('the kind', () => {
   const rules = (...kind: KindRule[]) => provider({ kind: kind as unknown as readonly [KindRule] })
   const agent: KindRule = { kind: 'Agent', claims: { client_type: 'agent' } }

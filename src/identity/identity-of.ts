@@ -1,4 +1,4 @@
-import type { ProviderConfig } from '../config/providers.ts'
+import type { GroupRule, ProviderConfig } from '../config/providers.ts'
 import type { Identity, PrincipalKind } from '../gateway/domain.ts'
 import type { JsonObject } from './strict-json.ts'
 import { claim, claimAt, isPlainText } from './claims.ts'
@@ -34,19 +34,28 @@ function withoutUnverifiedEmail(claims: JsonObject): JsonObject {
   return rest
 }
 
-/** All wanted claims equal; a list claim fits when it contains the wanted value. */
-function fits(claims: JsonObject, wanted: Readonly<Record<string, unknown>>): boolean {
+/** All wanted claims equal. Of a list that is wanted, one item is enough; a claim that is a list has to contain it. */
+function fits(claims: JsonObject, wanted: GroupRule['claims']): boolean {
   return Object.entries(wanted).every(([name, value]) => {
-    const given = claimAt(claims, name)
-    return given === value || (Array.isArray(given) && given.includes(value))
+    const given: readonly unknown[] = [claimAt(claims, name)].flat()
+    return [value].flat().some((one) => given.includes(one))
   })
+}
+
+/** The groups that a token claims and that the config gives, or what is wrong with them. */
+function groupsOf(claims: JsonObject, provider: ProviderConfig, kind: PrincipalKind): readonly string[] | string {
+  const claimed = claimedGroups(claims, provider, kind)
+  if (typeof claimed === 'string') return claimed
+  const given = (provider.groups ?? []).filter((rule) => fits(claims, rule.claims)).map(({ group }) => group)
+  const groups = [...new Set([...claimed, ...given])]
+  return groups.length > GROUP_LIMIT ? `has more than ${GROUP_LIMIT} groups` : groups
 }
 
 /**
  * The groups, or what is wrong with them. What is not text is no group; but a token with more, or longer, groups than
  * can be kept is refused: leaving some out could lift a forbid.
  */
-function groupsOf(claims: JsonObject, provider: ProviderConfig, kind: PrincipalKind): readonly string[] | string {
+function claimedGroups(claims: JsonObject, provider: ProviderConfig, kind: PrincipalKind): readonly string[] | string {
   const name = provider.oidc.groups
   if (name === undefined) return []
   if (isLeftOut(claims, name)) return `does not carry its groups, only a pointer to them (${name})`
@@ -55,8 +64,7 @@ function groupsOf(claims: JsonObject, provider: ProviderConfig, kind: PrincipalK
   const may = provider.mayAssert ?? (kind === 'User' ? ['*'] : [])
   const texts = list.filter((group) => typeof group === 'string' && may.some((glob) => matchesGlob(glob, group)))
   if (texts.some((group) => (group as string).length > 255)) return 'has a group of more than 255 characters'
-  const groups = [...new Set(texts.filter(isPlainText))]
-  return groups.length > GROUP_LIMIT ? `has more than ${GROUP_LIMIT} groups` : groups
+  return texts.filter(isPlainText)
 }
 
 /** Distributed claims (OpenID Connect Core 1.0 section 5.6.2): how some issuers leave out a long list. */

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { importJWK, type CryptoKey } from 'jose'
+import type { ProviderConfig } from '../config/providers.ts'
+import type { Identity } from '../gateway/domain.ts'
 import { Fault } from '../gateway/fault.ts'
 import { createAuthenticate } from './authenticate.ts'
 import { sign } from './idp.fake.ts'
@@ -101,6 +103,69 @@ describe('a token of the gateway itself', () => {
       const token = await sign(key, { alg: 'Ed25519' }, { ...good, ...more })
       assert.equal(typeof (await authenticate(token)), 'string', JSON.stringify(more))
     }
+  })
+})
+
+describe('a token of the gateway for somebody whom a provider vouched for', () => {
+  const ada: Identity = {
+    kind: 'User',
+    provider: 'corp',
+    subject: 'ada@x/é',
+    groups: ['staff'],
+    expiresAt: NOW + 60_000,
+  }
+  const bot: Identity = { ...ada, kind: 'Agent', provider: 'ci', subject: 'repo:a/b', groups: [], onBehalfOf: ada }
+  const corp = { kind: [{ kind: 'User', claims: {} }], oidc: { issuer: 'https://idp', audience: 'a' } } as const
+  const known = ['corp', 'ci'].map((name) => ({ ...corp, name, oidc: { ...corp.oidc, audience: name } }))
+  const read = async (token: string, providers: readonly ProviderConfig[] = known) => {
+    const result = await createAuthenticate({ providers, local: await open(), clock })(token)
+    return 'identity' in result ? result.identity : result.refusal.message
+  }
+
+  it('gives the very identity, with everybody it acts for', async () => {
+    const { token, expiresAt } = (await (await open()).issue({ identity: bot, expiresAt: bot.expiresAt }))!
+    assert.deepEqual([await read(token), expiresAt], [bot, NOW + 60_000])
+  })
+
+  it('lives an hour at most', async () => {
+    const { token, expiresAt } = (await (await open()).issue({ identity: ada, expiresAt: NOW + 86_400_000 }))!
+    assert.equal(expiresAt, NOW + 3_600_000)
+    now += 3_600_000
+    assert.match((await read(token)) as string, /has expired/)
+  })
+
+  it('is refused once one of the providers is no longer in the config', async () => {
+    const { token } = (await (await open()).issue({ identity: bot, expiresAt: bot.expiresAt }))!
+    for (const gone of [known.slice(0, 1), known.slice(1), []]) {
+      assert.match((await read(token, gone)) as string, /was removed from the gateway/)
+    }
+  })
+
+  it('is refused when it says what the gateway never writes, although the signature is its own', async () => {
+    await open()
+    const jwk = JSON.parse(await readFile(join(dataDir, 'keys', 'token.jwk'), 'utf8')) as object
+    const key = (await importJWK(jwk, 'Ed25519')) as CryptoKey
+    const seconds = NOW / 1000
+    const link = (sub: string, kind: string, act?: unknown) => ({ provider: 'corp', sub, kind, groups: [], act })
+    const good = { iss: issuer, aud: issuer, iat: seconds, exp: seconds + 60 }
+    const make = (claims: object) => sign(key, { alg: 'Ed25519' }, { ...good, ...claims })
+    const nest = (depth: number): unknown => (depth === 0 ? undefined : link('a', 'Agent', nest(depth - 1)))
+    assert.equal(typeof (await read(await make(link('ada', 'User', nest(3))))), 'object')
+    const bad: object[] = [
+      link('ada', 'User', nest(4)),
+      link('ada', 'Agent', nest(1)),
+      link('ada', 'User', link('bob', 'User')),
+      link('ada', 'User', { ...link('a', 'Agent'), sub: 'a\nb' }),
+      link('ada', 'User', { sub: 'a' }),
+      link('ada', 'User', 'bot'),
+      link('ada', 'User', null),
+      link('ada', 'User', [link('a', 'Agent')]),
+      { ...link('ada', 'User'), provider: 5 },
+      { ...link('a b', 'User'), provider: 'local' },
+      { ...link('ada', 'User'), exp: seconds + 3601 },
+      { ...link('ada', 'User', nest(1)), provider: undefined },
+    ]
+    for (const claims of bad) assert.equal(typeof (await read(await make(claims))), 'string', JSON.stringify(claims))
   })
 })
 

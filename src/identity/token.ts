@@ -7,7 +7,8 @@ export type UnverifiedToken = { readonly text: string; readonly claims: JsonObje
 /** Asymmetric signatures only (RFC 7518 section 3.1, RFC 8037, RFC 9864): an HMAC key would be shared with its issuer. */
 export const ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519'.split(' ')
 
-const SIZE_LIMIT = 16 * 1024
+/** Characters of a token, at most. */
+export const SIZE_LIMIT: number = 16 * 1024
 const TYPES = ['jwt', 'at+jwt', 'application/jwt', 'application/at+jwt']
 /** Header parameters with which a token would bring or point to its own key (RFC 7515 section 4.1). */
 const OWN_KEYS = ['jwk', 'jku', 'x5c', 'x5u']

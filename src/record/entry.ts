@@ -52,6 +52,31 @@ export type SessionRefused = {
   readonly refusal: Refusal
 }
 
+/** A token of the gateway was given for others (RFC 8693); stored before it is given. */
+export type TokenExchanged = {
+  readonly type: 'token.exchanged'
+  /** `provider/subject` of who acts with it; `who` with everybody it acts for. */
+  readonly identity: string
+  readonly who: RecordedIdentity
+  readonly client: Address
+  readonly subject: RecordedIdentity
+  readonly actor?: RecordedIdentity
+  /** Its `jti`; never the token. */
+  readonly token: string
+  readonly expires_at: string
+}
+
+/** No token was given for others; `subject` and `actor` as far as their tokens were good. */
+export type ExchangeRefused = {
+  readonly type: 'token.refused'
+  readonly client: Address
+  readonly subject?: string
+  readonly actor?: string
+  /** As in the answer (RFC 6749 section 5.2). */
+  readonly error: string
+  readonly message: string
+}
+
 /** The command, stored before it is sent. `hold` is followed by a second one of the same operation: allow or deny. */
 export type OperationDecided = InSession & {
   readonly type: 'operation'
@@ -233,6 +258,8 @@ export type Checkpointed = {
 export type Entry =
   | SessionOpened
   | SessionRefused
+  | TokenExchanged
+  | ExchangeRefused
   | OperationDecided
   | Previewed
   | Answered

@@ -139,6 +139,8 @@ const NEEDS_ROOM: ReadonlySet<Entry['type']> = new Set([
   'input',
   'preview',
   'answer',
+  'token.exchanged',
+  'token.refused',
 ])
 
 /** An answer that says nothing but how its operation ended is one of the ends that room is kept for. */

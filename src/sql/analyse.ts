@@ -51,7 +51,7 @@ export function analyse(
 
 /** The change that says least about the name counts. */
 function addChanges(changed: Map<string, NameChange['now']>, changes: readonly NameChange[]): void {
-  const doubt = { made: 1, gone: 2, shown: 3, moved: 4 }
+  const doubt = { made: 1, reshaped: 2, gone: 3, shown: 4, moved: 5 }
   for (const { name, now } of changes) {
     const before = changed.get(name)
     if (before === undefined || doubt[now] > doubt[before]) changed.set(name, now)
@@ -77,6 +77,7 @@ function readStatement(node: Node, at: At, read: (node: Node) => Statement): Sta
     changesNames: findings.nameChanges.length > 0 || touches.some(({ action }) => /^sql\.(create|drop)$/.test(action)),
     nameChanges: findings.nameChanges,
     touchesHidden: findings.touchesHidden,
+    computesHidden: findings.computesHidden,
     explainable: isQuery(node) && findings.objection === undefined && !touches.some((each) => !isData(each)),
     ...(findings.objection !== undefined && { objection: findings.objection }),
   }

@@ -1,6 +1,6 @@
 import type { RangeVar } from 'libpg-query'
 import type { CatalogRelation } from './catalog.ts'
-import { denied, noteChange, object, touch, touchRelation, type At } from './findings.ts'
+import { denied, noteChange, noteColumnChange, object, touch, touchRelation, type At } from './findings.ts'
 import { kindOf, nameOf, rangeOf, RELATIONS, touchObject, type ObjectArgs } from './objects.ts'
 import { findRelations, tableResource, targetResource, type Found } from './relations.ts'
 import { as, parts, type Body, type Node } from './tree.ts'
@@ -22,6 +22,8 @@ export function readTruncate(body: Body<'TruncateStmt'>, at: At): void {
 export function readDrop(body: Body<'DropStmt'>, at: At): void {
   const cascade = body.behavior === 'DROP_CASCADE'
   const args = { '/kind': kindOf(body.removeType), ...(cascade && { '/cascade': 'true' }) }
+  // A column of any table may have what is dropped as its type.
+  if (cascade) noteColumnChange(at)
   for (const node of body.objects ?? []) {
     touchObject(at, 'sql.drop', body.removeType, node, args)
     if (RELATIONS.has(body.removeType ?? '')) dropRelation(node, cascade, args, at)

@@ -41,7 +41,10 @@ describe('a name that an earlier statement of the text has changed', () => {
 
   it('is explained, with what to do', () => {
     const { objection } = lastOf('ALTER TABLE visits RENAME TO v9; SELECT * FROM v9')
-    assert.equal(objection?.message, 'What v9 means has been changed by an earlier statement of the same transaction.')
+    assert.equal(
+      objection?.message,
+      "What v9 means has been changed in a transaction that is still open: this one, or another session's.",
+    )
     assert.match(JSON.stringify(objection?.remedy), /on its own and outside of a transaction/)
   })
 

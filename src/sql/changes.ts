@@ -15,7 +15,7 @@ import { readFrom, type From } from './from.ts'
 import { findRelations } from './relations.ts'
 import { columnsOf, hidesSome, openScope, secrecyOf, type FromItem, type Scope } from './scope.ts'
 import { readReturning } from './select.ts'
-import { as, type Body, type Node } from './tree.ts'
+import { as, parts, type Body, type Node } from './tree.ts'
 import { standInsOf } from './stand-ins.ts'
 
 const NOTHING = { items: [], star: [] }
@@ -100,19 +100,33 @@ function readConflict(clause: Body<'OnConflictClause'>, change: Change, unbounde
       denied('A constraint may compare columns that are masked for you.', 'name the columns: ON CONFLICT (id)'),
     )
   }
-  readAssignments(clause.targetList, { ...change, at })
+  const read = clause.targetList?.filter((node) => !isExcluded(as('ResTarget', node)))
+  readAssignments(clause.targetList, { ...change, at }, read)
   if (clause.action !== 'ONCONFLICT_UPDATE') return
   touchRelation(at, 'sql.update', range, { unbounded, hasWhere: clause.whereClause !== undefined })
 }
 
-/** The columns on the left are written to, which is no use of their values unless they must differ from all others. */
-function readAssignments(targets: readonly Node[] | undefined, change: Change): void {
-  readValues(targets, change.at)
+/**
+ * The columns on the left are written to, which is no use of their values unless they must differ from all others. `read`:
+ * those whose new values are looked into.
+ */
+function readAssignments(targets: readonly Node[] | undefined, change: Change, read = targets): void {
+  readValues(read, change.at)
   for (const node of targets ?? []) objectToPart(as('ResTarget', node), change)
   objectToTelltale(
     change,
     (targets ?? []).flatMap((node) => as('ResTarget', node)?.name ?? []),
   )
+}
+
+/** `SET email = excluded.email`: what the statement itself would have written there. */
+function isExcluded(assigned: Body<'ResTarget'> | undefined): boolean {
+  const several = as('MultiAssignRef', assigned?.val)
+  const values = as('RowExpr', several?.source)?.args ?? []
+  const column = as('ColumnRef', several === undefined ? assigned?.val : values[(several.colno ?? 0) - 1])
+  const [table, name, ...others] = parts(column?.fields)
+  const plain = others.length === 0 && column?.fields?.length === 2 && assigned?.indirection === undefined
+  return plain && table === 'excluded' && name === assigned?.name
 }
 
 /** To write a part of a value, an element or a field, may fail by the rest of it. */

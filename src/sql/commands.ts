@@ -92,6 +92,7 @@ function readExplain(body: Body<'ExplainStmt'>, at: At, inner: ReadInner): Outco
   const statement = inner(body.query ?? ({} as Node))
   const runs = (body.options ?? []).some((node) => isAnalyze(as('DefElem', node)))
   adopt(statement, at)
+  if (runs) objectToMeasuring(statement, at)
   for (const each of statement.touches) {
     const planned = runs || /^sql\.(call|select|unknown)$/.test(each.action) || each.resource.type !== 'Table'
     at.findings.touches.push(
@@ -100,6 +101,14 @@ function readExplain(body: Body<'ExplainStmt'>, at: At, inner: ReadInner): Outco
   }
   const uses = statement.uses?.does === 'execute' ? { uses: statement.uses } : {}
   return runs ? { effect: statement.effect, ...uses } : uses
+}
+
+/** EXPLAIN ANALYZE tells how much memory and output values take: of what is made of one, `translate` makes any question. */
+function objectToMeasuring({ computesHidden, uses }: Statement, at: At): void {
+  const mayCompute = computesHidden || (uses?.does === 'execute' && at.hidden.columns.size > 0)
+  if (!mayCompute || at.inference === 'any') return
+  const hint = 'leave out ANALYZE, or select masked columns as they are'
+  object(at, denied('EXPLAIN ANALYZE may tell the size of what is made of columns that are masked for you.', hint))
 }
 
 function isAnalyze(option: Body<'DefElem'> | undefined): boolean {
@@ -118,6 +127,7 @@ function adopt(statement: Statement, at: At): void {
   for (const name of (facts?.volatile_functions as readonly string[] | undefined) ?? []) at.findings.volatile.add(name)
   if (statement.objection !== undefined) object(at, statement.objection)
   at.findings.touchesHidden ||= statement.touchesHidden
+  at.findings.computesHidden ||= statement.computesHidden
   at.findings.changesSearchPath ||= statement.changesSearchPath
   at.findings.nameChanges.push(...statement.nameChanges)
 }
@@ -152,6 +162,14 @@ function readReindex(body: Body<'ReindexStmt'>, at: At): void {
   else onEach(at, 'sql.maintain', body.relation === undefined ? [] : [body.relation])
 }
 
+/** The rows of a table then come in the order of its index. */
+function readCluster(body: Body<'ClusterStmt'>, at: At): void {
+  const found = body.relation === undefined ? [] : touchRelation(at, 'sql.maintain', body.relation)
+  if (found.length === 0) touch(at, 'sql.maintain', targetResource(at.names))
+  if (found.some(({ relation }) => relation !== undefined && at.hidden.columns.has(relation.oid)))
+    object(at, denied('CLUSTER would order rows by columns that may be masked for you.', 'use VACUUM FULL'))
+}
+
 /** What runs, steers the session, or keeps the database in order. */
 export const COMMANDS = {
   CallStmt: (body, at) => {
@@ -163,7 +181,7 @@ export const COMMANDS = {
     touch(at, 'sql.transaction', targetResource(at.names), { args: { '/kind': 'close' } })
     return { effect: 'none', uses: { does: 'close', name: body.portalname ?? null } }
   },
-  ClusterStmt: (body, at) => onEach(at, 'sql.maintain', body.relation === undefined ? [] : [body.relation]),
+  ClusterStmt: readCluster,
   ConstraintsSetStmt: (_, at) => {
     touch(at, 'sql.transaction', targetResource(at.names), { args: { '/kind': 'set constraints' } })
     return { effect: 'final' } // IMMEDIATE checks and fires what was put off, as COMMIT does

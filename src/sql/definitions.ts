@@ -11,7 +11,7 @@ import {
   wall,
   type At,
 } from './findings.ts'
-import { TEXT_TYPES } from './flow.ts'
+import { SCALAR_TYPES } from './flow.ts'
 import { kindOf, schemaOf, texts, touchDefined, touchObject, touchReferences } from './objects.ts'
 import type { Rule } from './outcome.ts'
 import { createInto, schemaOfNew } from './queries.ts'
@@ -27,14 +27,14 @@ function make<K extends NodeName>(kind: string, nameOf: (body: Body<K>) => Names
   return (body, at) => {
     const name = parts(nameOf(body))
     touch(at, action, schemaOf(at, name), { args: { '/kind': kind, '/name': name.at(-1) ?? '' } })
-    if (/^(domain|enum|range)$/.test(kind)) objectToTextType(at, name.at(-1) ?? '')
+    if (/^(domain|enum|range)$/.test(kind)) objectToSystemType(at, name.at(-1) ?? '')
     readParts(body, undefined, at)
   }
 }
 
-/** Casts to text let hidden values through: a type of such a name would refuse some of them. */
-function objectToTextType(at: At, name: string): void {
-  if (TEXT_TYPES.has(name) && at.hidden.columns.size > 0)
+/** A type of such a name would refuse hidden values that a cast lets through, or have columns where none are looked for. */
+function objectToSystemType(at: At, name: string): void {
+  if (SCALAR_TYPES.has(name) && at.hidden.columns.size > 0)
     object(at, denied(`A type may not be called ${name}, as one of the system is.`, 'give it another name'))
 }
 

@@ -40,6 +40,8 @@ export type Findings = {
   readonly uses: Set<Use>
   objection: Refusal | undefined
   touchesHidden: boolean
+  /** A hidden value goes through a function, an operator or a cast on its way to an output. */
+  computesHidden: boolean
   changesSearchPath: boolean
 }
 
@@ -76,6 +78,7 @@ export function newFindings(): Findings {
     uses: new Set(),
     objection: undefined,
     touchesHidden: false,
+    computesHidden: false,
     changesSearchPath: false,
   }
 }
@@ -167,8 +170,12 @@ export function objectToReplanning(name: string | undefined, at: At): void {
 }
 
 export function outdated(name: string): Refusal {
-  const hint = 'send that earlier statement on its own and outside of a transaction, and this one after it'
-  return denied(`What ${name} means has been changed by an earlier statement of the same transaction.`, hint)
+  const hint =
+    'send this when that transaction is over: the earlier statement on its own and outside of a transaction, and this one after it'
+  return denied(
+    `What ${name} means has been changed in a transaction that is still open: this one, or another session's.`,
+    hint,
+  )
 }
 
 /** What is done to a view is done to the relations it shows: a rule about a table is not evaded by a view of it. */
@@ -209,14 +216,22 @@ export function relationItem(at: At, range: RangeVar, found: readonly Found[], r
     columns: columns && rename(columns, renamed),
     types,
     hidden: new Map(hidden.map((name) => [name, secrecyOfType(types.get(name))])),
+    // Its hidden columns may have other names by now.
+    ...(hidden.length > 0 && isReshaped(at, range) && { veiled: true }),
     direct: true,
     few: () => false,
   }
 }
 
+/** A relation with hidden columns is changed only by those who may see them. */
+function isReshaped({ names }: At, { relname = '' }: RangeVar): boolean {
+  return names.changed.has(relname) && names.changed.get(relname) !== 'made'
+}
+
 /** The columns that it surely has: undefined when it may be one of several relations, or columns were changed since. */
 function columnsIn(at: At, [first, ...others]: readonly Found[]): readonly string[] | undefined {
   if (first?.relation === undefined || at.names.changed.has(ANY_COLUMN)) return undefined
+  if (at.names.changed.has(first.name)) return undefined
   const columns = first.relation.columns.map(({ name }) => name)
   const same = (other: Found): boolean =>
     JSON.stringify(other.relation?.columns.map(({ name }) => name)) === JSON.stringify(columns)

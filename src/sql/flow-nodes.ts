@@ -5,6 +5,7 @@ import {
   isFragile,
   newFlow,
   passageThrough,
+  SCALAR_TYPES,
   stronger,
   tellsByNull,
   TEXT_TYPES,
@@ -13,7 +14,8 @@ import {
   type Use,
 } from './flow.ts'
 import { isHarmless, isOwnOperator } from './functions.ts'
-import { as, parts, type Body, type Node, type NodeName } from './tree.ts'
+import { look } from './scope.ts'
+import { as, constantText, parts, type Body, type Node, type NodeName } from './tree.ts'
 
 /** How expressions are walked (expressions.ts). */
 type Walks = {
@@ -35,7 +37,7 @@ const PASSES: { readonly [K in NodeName]?: Pass<K> } = {
     const named = body.args?.some((arg) => as('NamedArgExpr', arg) !== undefined) === true
     const plain = !named && body.agg_distinct !== true && body.agg_within_group !== true && body.func_variadic !== true
     const builtin = plain && isHarmless(at, parts(body.funcname))
-    const passage = builtin ? passageThrough(name) : undefined
+    const passage = builtin && neverFails(name, body.args) ? passageThrough(name) : undefined
     walks.walkUse(others, at, 'order')
     if (builtin && name === 'count') return nullsOnly(body.args, at, walks)
     if (passage === undefined) return walks.walkUse(body.args, at, 'function')
@@ -47,7 +49,7 @@ const PASSES: { readonly [K in NodeName]?: Pass<K> } = {
     const sides = [body.lexpr, body.rexpr]
     if (isBuiltinOperator(body, at, (name) => name === '||') && body.kind === 'AEXPR_OP')
       return through(sides, at, walks, 'derived')
-    if (!isComparison(body, at)) return walks.walkUse(sides, at, comparisonUse(body))
+    if (!isComparison(body, at) || !isComparedWhole(body, at)) return walks.walkUse(sides, at, comparisonUse(body))
     // Rows are compared column by column: after equal ones, a NULL makes a NULL.
     const rows = sides.some((side) => as('RowExpr', side) !== undefined)
     through(sides, at, walks, 'value', body.kind === 'AEXPR_OP' && !rows ? undefined : 'derived')
@@ -91,6 +93,7 @@ export function walkFlow(name: string, body: object, at: At, walks: Walks): void
   if (pass !== undefined) pass(body as never, at as At & { readonly flow: Flow }, walks)
   else if (CARRIERS.has(name)) walks.walkFields(body, at)
   else walks.walkUse(Object.values(body), at, 'other')
+  if (pass !== undefined && at.flow?.secrecy) at.findings.computesHidden = true
 }
 
 /** What flows in comes out, with `adds` to it; what is more than it `takes` is used. */
@@ -123,6 +126,37 @@ function nullsOnly(
   else if (flow.secrecy !== null && at.rewrites !== undefined) useHidden(at, flow.column ?? 'A column', 'other')
 }
 
+/**
+ * Of what goes through only with some arguments: `replace` of a text by a longer one is too long where it is found often
+ * enough, and the pattern V of `to_char` multiplies.
+ */
+function neverFails(name: string, args: readonly Node[] = []): boolean {
+  if (name !== 'to_char' && name !== 'replace') return true
+  const [second, third] = args.slice(1).map(constantText)
+  if (name === 'to_char') return second !== undefined && !/v/i.test(second)
+  return second !== undefined && third !== undefined && Buffer.byteLength(third) <= Buffer.byteLength(second)
+}
+
+/** Rows and lists are compared piece by piece until the answer is known: what comes after must not be able to fail. */
+function isComparedWhole({ lexpr, rexpr }: Body<'A_Expr'>, at: At): boolean {
+  const list = as('List', rexpr)?.items
+  const sides = [lexpr, ...(list ?? [rexpr])].flatMap((side) => side ?? [])
+  const rows = sides.map((side) => as('RowExpr', side)?.args)
+  if (rows.every((row) => row === undefined)) return (list ?? []).every((each) => isPlain(each, at))
+  return sides.every((side, place) => (rows[place] ?? [side]).every((each) => isPlain(each, at)))
+}
+
+/** Written out, or a hidden column of a table itself: that of a sub-query may be computed where it is compared. */
+function isPlain(node: Node, at: At): boolean {
+  const column = as('ColumnRef', node)
+  const sight = column === undefined ? undefined : look(at.scope, parts(column.fields))
+  if (sight?.kind === 'hidden') return sight.item.direct && !sight.whole
+  const cast = as('TypeCast', node)
+  if (cast?.arg === undefined) return 'ParamRef' in node || 'A_Const' in node
+  // A domain of somebody's own may refuse it.
+  return 'A_Const' in cast.arg && cast.typeName !== undefined && isSystemType(at, cast.typeName, SCALAR_TYPES)
+}
+
 function isBuiltinOperator(body: Body<'A_Expr'>, at: At, is: (name: string) => boolean): boolean {
   const operator = parts(body.name)
   return operator.length === 1 && !isOwnOperator(at, operator[0]!) && is(operator[0]!)
@@ -133,11 +167,16 @@ function isComparison(body: Body<'A_Expr'>, at: At): boolean {
   return plain.includes(body.kind ?? '') && isBuiltinOperator(body, at, (name) => TOTAL_COMPARISONS.has(name))
 }
 
-/** A type of the system's own that has every value as a text: another one of the name may refuse some. */
+/** A type of the system's own that has every value as a text: `"char"` has not, and another one of the name may refuse some. */
 function isText(type: Body<'TypeName'> | undefined, at: At): boolean {
-  const names = parts(type?.names)
+  return type !== undefined && type.arrayBounds === undefined && isSystemType(at, type, TEXT_TYPES)
+}
+
+/** True when the name can only be that of one of these types of the system's own. */
+export function isSystemType(at: At, type: Body<'TypeName'>, among: ReadonlySet<string>): boolean {
+  const names = parts(type.names)
   const name = names.at(-1) ?? ''
-  if (!TEXT_TYPES.has(name) || type?.arrayBounds !== undefined) return false
+  if (!among.has(name)) return false
   if (names.length > 1) return names.length === 2 && names[0] === 'pg_catalog'
   const { searchPath, catalog, changed } = at.names
   const first = searchPath !== undefined && searchPath.indexOf('pg_catalog') <= 0

@@ -105,7 +105,12 @@ export function passageThrough(name: string): Passage | undefined {
 }
 
 /** Types whose every value has a text. */
-export const TEXT_TYPES: ReadonlySet<string> = new Set(['text', 'varchar', 'bpchar', 'char', 'name'])
+export const TEXT_TYPES: ReadonlySet<string> = new Set(['text', 'varchar', 'bpchar', 'name'])
+
+/** Types that have no columns. */
+export const SCALAR_TYPES: ReadonlySet<string> = new Set(
+  `bool bpchar date float4 float8 int2 int4 int8 name numeric text time timestamp timestamptz uuid varchar`.split(' '),
+)
 
 /** Built-in operators that answer every operand but NULLs (texts of two collations are not compared) and fragile ones. */
 export const TOTAL_COMPARISONS: ReadonlySet<string> = new Set(['=', '<>', '!=', '<', '>', '<=', '>='])

@@ -1,5 +1,6 @@
 import { isShortUnnest } from './bounds.ts'
-import { newFlow } from './flow.ts'
+import { newFlow, SCALAR_TYPES } from './flow.ts'
+import { isSystemType } from './flow-nodes.ts'
 import { labelOf, walk } from './expressions.ts'
 import { object, denied, relationItem, seenAs, touchRelation, useHidden, type At, type Shape } from './findings.ts'
 import { useOperator } from './functions.ts'
@@ -119,11 +120,22 @@ function readFunction(body: Body<'RangeFunction'>, builder: Builder): Entry {
   item.few = () => few
   const columns = parts(body.alias?.colnames)
   const described = (body.coldeflist ?? []).flatMap((each) => as('ColumnDef', each)?.colname ?? [])
-  const single = calls.length === 1 && few && !body.ordinality
+  const single = calls.length === 1 && few && !body.ordinality && isOneColumn(builder.at, calls[0]?.args ?? [])
   if (described.length > 0) item.columns = described
   else if (single) item.columns = [columns[0] ?? item.name]
   builder.later.push((inside) => readMaking([body.functions, body.coldeflist], item, inside))
   return entryOf(item)
+}
+
+/** What `unnest` makes of one array of numbers or texts. Of rows it makes their columns, of more arrays one for each. */
+function isOneColumn(at: At, [array, ...others]: readonly Node[]): boolean {
+  if (array === undefined || others.length > 0) return false
+  const elements = as('A_ArrayExpr', array)?.elements
+  if (elements !== undefined) return elements.every((each) => as('A_Const', each) !== undefined)
+  const type = as('TypeCast', array)?.typeName
+  return (
+    as('FuncCall', array) !== undefined || (type?.arrayBounds !== undefined && isSystemType(at, type, SCALAR_TYPES))
+  )
 }
 
 function readOpaque(body: object, alias: Body<'Alias'> | undefined, builder: Builder): Entry {

@@ -101,6 +101,19 @@ const LINEAGE: readonly (readonly [string, string])[] = [
   ["VALUES (1, (SELECT mail FROM patients LIMIT 1)), (2, 'x')", '-v'],
   ['SELECT * FROM (VALUES (1, (SELECT mail FROM patients LIMIT 1))) v(a, b)', '-v'],
   ['SELECT DISTINCT id, name FROM patients', ''],
+  ['SELECT id, mail, count(*) FROM patients GROUP BY id', '-v-'],
+  ['SELECT name, max(mail), array_agg(mail) FROM patients GROUP BY name', '-vf'],
+  ['SELECT name AS n, max(mail) FROM patients GROUP BY ROLLUP (1, (n))', '-v'],
+  [
+    'INSERT INTO patients (id, mail) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET mail = excluded.mail RETURNING mail',
+    'v',
+  ],
+  [
+    'INSERT INTO patients (id, mail) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET (name, mail) = (excluded.name, excluded.mail)',
+    '',
+  ],
+  ["SELECT mail IN ('a', $1, 'b'::text), (mail, 1) = ('x', $1) FROM patients", 'dd'],
+  ["SELECT replace(mail, '--', '-'), to_char(born, 'YYYY') FROM patients", 'vd'],
   ['SELECT x.m FROM patients AS x(a, b, m)', 'v'],
 ]
 

@@ -17,9 +17,10 @@ export type SessionName =
 /**
  * A name that a statement gives a meaning the catalog does not have yet. `name`: of a relation, without its schema; of a
  * routine or an operator, with `()` behind it; `*` when it may be any. `moved`: what had it, or has it now, was there
- * before. `shown`: it shows the data of other relations. `gone`: it is dropped. `made`: it is new.
+ * before. `shown`: it shows the data of other relations. `gone`: it is dropped. `made`: it is new. `reshaped`: it has other
+ * columns. Whatever it is, the columns of a relation of that name are not known.
  */
-export type NameChange = { readonly name: string; readonly now: 'moved' | 'shown' | 'gone' | 'made' }
+export type NameChange = { readonly name: string; readonly now: 'moved' | 'shown' | 'gone' | 'made' | 'reshaped' }
 
 /** How COPY over the connection writes its rows ("COPY", File Formats). */
 export type CopyForm = {
@@ -53,6 +54,8 @@ export type Statement = {
   readonly nameChanges: readonly NameChange[]
   /** True when a relation with a hidden column is read or written: error texts of the session are then withheld. */
   readonly touchesHidden: boolean
+  /** True when something is made of a hidden value: how large it is may be asked. */
+  readonly computesHidden: boolean
   /** What is hidden in the columns it returns; absent: nothing. */
   readonly hides?: Hides
   /** EXPLAIN can be asked of it: one SELECT, INSERT, UPDATE, DELETE or MERGE with harmless functions only. */
@@ -89,7 +92,10 @@ export type ReadRequest = {
    * (findings.ts `wall`). Absent: they stand.
    */
   readonly open?: boolean
-  /** The `nameChanges` of earlier texts whose transaction is still open: the catalog cannot know them. */
+  /**
+   * The `nameChanges` of earlier texts whose transaction is still open, and of the open transactions of other sessions: the
+   * catalog cannot know them.
+   */
   readonly changed?: readonly NameChange[]
   /** Temporary schemas that are the session's own (`pg_temp_3`); undefined when not known: then all of them count. */
   readonly temporary?: readonly string[]

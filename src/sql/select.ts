@@ -167,9 +167,16 @@ function readBare(column: Body<'ColumnRef'>, alias: string | undefined, at: At):
 function readOrder(body: Body<'SelectStmt'>, outputs: Outputs, at: At): void {
   const distinct = body.distinctClause?.filter((node) => Object.keys(node).length > 0)
   const plain = body.distinctClause !== undefined && distinct?.length === 0
-  if (plain || body.groupClause !== undefined) for (const output of outputs.list) useOutput(output, at, 'group')
-  for (const node of [...(distinct ?? []), ...(body.groupClause ?? [])]) readKey(node, outputs, at, 'group')
+  if (plain) for (const output of outputs.list) useOutput(output, at, 'group')
+  const keys = [...(distinct ?? []), ...(body.groupClause ?? []).flatMap(groupKeys)]
+  for (const node of keys) readKey(node, outputs, at, 'group')
   for (const node of body.sortClause ?? []) readKey(node, outputs, at, 'order')
+}
+
+/** In GROUPING SETS and in parentheses, too, a key may be the place or the name of an output. */
+function groupKeys(node: Node): readonly Node[] {
+  const inner = as('GroupingSet', node)?.content ?? as('RowExpr', node)?.args ?? as('List', node)?.items
+  return inner === undefined ? [node] : inner.flatMap(groupKeys)
 }
 
 function readKey(node: Node, outputs: Outputs, at: At, use: Use): void {

@@ -32,6 +32,7 @@ describe('a literal', () => {
       "INSERT INTO visits VALUES (1, 2, 3.5, '2020-01-01')",
       "SELECT CASE id WHEN 1 THEN 'a' END, 'é'::varchar(5), lower('x'), interval '1' day FROM visits WHERE id = ANY ('{1}')",
       'SELECT * FROM (SELECT id FROM visits WHERE cost > 3 LIMIT 5) v WHERE 1 = 1',
+      "SELECT left(mail, 3), mail IN ('a', 'b'::text), (mail, 1) = ('a', 2) FROM patients",
     ])
       assert.deepEqual(pinnedIn(text), [], text)
   })

@@ -27,7 +27,7 @@ export type Attack = {
 export async function startRange(options: SceneOptions = {}): Promise<Scene> {
   const policies = await readFile(join(import.meta.dirname, 'range.cedar'), 'utf8')
   const columns = ['secret', 'pin', 'born', 'profile'].map((column) => `public.people.${column}`)
-  const target = { sensitive: { pii: [...columns, 'public.visits.secret', 'public.hatch.mark'] } }
+  const target = { sensitive: { pii: [...columns, 'public.visits.secret', 'public.hatch.mark', 'public.marks.mark'] } }
   await using starting = new AsyncDisposableStack()
   const scene = starting.use(await startScene({ policies, target, ...options }))
   await scene.truth(await readFile(join(import.meta.dirname, 'range.sql'), 'utf8'))

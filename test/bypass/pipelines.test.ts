@@ -101,8 +101,9 @@ describe('a name that a statement in a pipeline changes', () => {
 
   it('is in doubt until that statement is answered, also when one before it is answered meanwhile', async () => {
     const client = await intrude(scene)
-    client.send(query('SELECT 1'), query('ALTER TABLE decoy RENAME TO folk'), query('SELECT * FROM folk'))
-    const [refused] = messages(await client.ready(3))
+    const texts = ['SELECT 1', 'SELECT pg_sleep(0.5)', 'ALTER TABLE decoy RENAME TO folk', 'SELECT * FROM folk']
+    client.send(...texts.map(query))
+    const [refused] = messages(await client.ready(4))
     assert.match(refused ?? 'nothing was refused', /^What folk means has been changed/)
     await take(client, ['ALTER TABLE folk RENAME TO decoy'])
   })

@@ -28,6 +28,20 @@ CREATE TABLE brood (id int, mark text);
 CREATE TABLE hatch () INHERITS (brood);
 INSERT INTO hatch VALUES (1, 'zqvelvet');
 
+CREATE DOMAIN positive AS int CHECK (value > 0);
+
+-- The columns that are generated are not said to be sensitive.
+CREATE TABLE marks (
+  id int,
+  mark text,
+  low text GENERATED ALWAYS AS (lower(mark)) STORED,
+  high text GENERATED ALWAYS AS (upper(mark)) VIRTUAL
+);
+CREATE TABLE marks_2 () INHERITS (marks);
+CREATE VIEW marks_view AS SELECT id, low AS l, reverse(high) AS h FROM marks;
+INSERT INTO marks VALUES (1, 'zqvelvet');
+INSERT INTO marks_2 VALUES (2, 'zqmarble');
+
 -- Named by a forbid, so that a bypass of rules shows without any masking.
 CREATE TABLE vault (id int PRIMARY KEY, code text NOT NULL);
 INSERT INTO vault VALUES (1, 'zqcopper');

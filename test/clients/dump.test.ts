@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { Scene } from '../scene.ts'
 import { ADMIN_PASSWORD } from '../shop.ts'
-import { runClient, startOpenScene, waysTo, without, type Run, type Way } from './both-ways.ts'
+import { runClient, startOpenScene, waysTo, type Run, type Way } from './both-ways.ts'
+import { DEBIAN, POSTGRES18 } from './programs.ts'
 
-/** Debian keeps the programs of each version of the server apart; pg_dump asks for a server no newer than itself. */
-const BINARIES = newestOf('/usr/lib/postgresql')
 const TABLES = 300
 
 /** More tables than a small bound, and one of each of the other things that a dump has. */
@@ -30,20 +28,18 @@ const CONTENTS = `
   COMMENT ON TABLE stock_1 IS 'é😀';
   CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql AS 'SELECT $1 * 2';`
 
-describe(
-  'pg_dump and pg_restore',
-  { skip: without('PostgreSQL (Debian: postgresql)', join(BINARIES, 'pg_dump')) },
-  () => {
+for (const programs of [DEBIAN, POSTGRES18]) {
+  describe(`pg_dump and pg_restore of ${programs.name}`, { skip: programs.missing('pg_dump', 'pg_restore') }, () => {
     let scene: Scene
     let ways: { readonly direct: Way; readonly through: Way }
     before(async () => {
-      scene = await startOpenScene({ binaries: BINARIES, sql: CONTENTS })
+      scene = await startOpenScene({ binaries: programs.server, sql: CONTENTS })
       ways = await waysTo(scene)
     })
     after(() => scene?.[Symbol.asyncDispose]())
 
     const dump = (way: Way, ...args: readonly string[]): Promise<Run> =>
-      runClient(join(BINARIES, 'pg_dump'), ['--enable-row-security', ...args], way)
+      runClient(programs.path('pg_dump'), ['--enable-row-security', ...args], way)
     /** The key of `\\restrict` is another one each time. */
     const plain = ({ code, output }: Run): Run => ({
       code,
@@ -77,17 +73,8 @@ describe(
       const some = ['--exclude-table', 'public.stock_??*']
       assert.deepEqual(await dump(ways.through, '-Fc', '-f', file, ...some), { code: 0, output: '' })
       const args = ['--clean', '--if-exists', '--exit-on-error', '-d', 'orders', file]
-      assert.deepEqual(await runClient(join(BINARIES, 'pg_restore'), args, ways.through), { code: 0, output: '' })
+      assert.deepEqual(await runClient(programs.path('pg_restore'), args, ways.through), { code: 0, output: '' })
       assert.deepEqual(plain(await dump(ways.direct)), before)
     })
-  },
-)
-
-function newestOf(directory: string): string {
-  try {
-    const [newest = ''] = readdirSync(directory).sort((one, other) => Number(other) - Number(one))
-    return join(directory, newest, 'bin')
-  } catch {
-    return join(directory, 'bin')
-  }
+  })
 }

@@ -172,6 +172,7 @@ export function customersAt(reader: SqlReader, port: number, leases: LeaseSource
       sensitive: { pii: ['public.customers.email'] },
       detect: ['email'],
       inference: 'none',
+      applicationName: 'client',
     },
     leases,
   })

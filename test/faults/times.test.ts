@@ -142,7 +142,7 @@ describe('clocks that jump, and an identity provider that fails', () => {
     idp = await startIdp(ACCOUNTS, { port, keys: [second] })
     pass(31_000)
     const { code, refusal, message } = await told(scene.connect(before))
-    assert.deepEqual([code, refusal], ['28000', 'identity'])
+    assert.deepEqual([code, refusal], ['28P01', 'identity'])
     assert.match(message, /a key that its issuer does not publish/)
     await comesIn(token)
   })

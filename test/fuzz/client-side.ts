@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import { requestCancel } from './cancelling.ts'
 import { ClientStream, cut, seedsOf } from './client-stream.ts'
 import { loadSessions } from './corpus.ts'
 import { connectFuzz, type FuzzClient } from './fuzz-client.ts'
@@ -8,7 +9,7 @@ import type { Ledger } from './ledger.ts'
 import { chunks } from './mutate.ts'
 import type { Random } from './random.ts'
 import type { Lived } from './run.ts'
-import { PATIENCE, SECRETS } from './fuzz-scene.ts'
+import { PATIENCE, SECRETS, type FuzzScene } from './fuzz-scene.ts'
 
 const seeds = seedsOf(loadSessions())
 
@@ -16,9 +17,10 @@ const seeds = seedsOf(loadSessions())
 await campaign({ live })
 
 /** One client, from its start to one of the ways to go. */
-async function live(port: number, ledger: Ledger, random: Random): Promise<Lived> {
+async function live({ dial }: FuzzScene, ledger: Ledger, random: Random): Promise<Lived> {
   const heard = new Heard(SECRETS)
-  const client = await connectFuzz(port, ledger, heard, PATIENCE)
+  heard.statusHolds = true
+  const client = await connectFuzz(dial, ledger, heard, PATIENCE, random)
   // The gateway gives a target that has no time to answer up.
   if (!client) return { frames: 0, problems: heard.problems }
   const stream = new ClientStream(random, seeds)
@@ -26,7 +28,10 @@ async function live(port: number, ledger: Ledger, random: Random): Promise<Lived
   let frames = 0
   let mayTerminate = true
   for (let turn = random.pick([1, 5, 40]); turn > 0 && !client.over; turn--) {
-    const said = await say(client, stream.next(1 + random.below(60), breaks), random)
+    const saying = say(client, stream.next(1 + random.below(60), breaks), random)
+    const cancelling = random.once(10) ? requestCancel(dial, heard, random) : undefined
+    const said = await saying
+    await cancelling
     frames += said.frames
     // A Terminate would be taken for the rest of it; behind another one nothing is read.
     mayTerminate = !said.stuck && !stream.terminated
@@ -53,10 +58,10 @@ async function say(
 }
 
 async function leave(client: FuzzClient, mayTerminate: boolean, random: Random): Promise<void> {
-  const { socket, heard } = client
+  const { line, heard } = client
   const ways = ['end', 'destroy', 'resetAndDestroy', ...(mayTerminate ? ['terminate' as const] : [])] as const
   const way = random.pick(ways)
   if (way === 'terminate') client.write(Buffer.from('5800000004', 'hex'))
-  else socket[way]()
+  else line[way]()
   if (!(await client.until(() => false, PATIENCE))) heard.problems.push(`the connection is open after ${way}`)
 }

@@ -1,8 +1,10 @@
 import { letterOf, stringsOf } from './answer-book.ts'
 import { CALLS } from './calls.ts'
+import { bind, functionCall } from '../client-messages.ts'
 import type { Captured } from './corpus.ts'
 import { mutate, rename, whole } from './mutate.ts'
 import type { Random } from './random.ts'
+import { SCRIPTS } from './scripts.ts'
 import { frontendProblem } from './wire-rules.ts'
 
 /** What fuzzing clients are made of. */
@@ -13,6 +15,7 @@ export type Seeds = {
   readonly texts: readonly string[]
 }
 
+const MIB = 1 << 20
 const SYNC = whole('S')
 const FLUSH = whole('H')
 const TERMINATE = whole('X')
@@ -74,6 +77,13 @@ const TAKES_INPUT = /copy\b.*\bfrom\s+stdin/is
 const ROWS = ['1\t2\t2.50\tt\t2026-01-01\n', '900\t1\t', 'ada@example.com\n', '\\.\n', '', LONG, 'data'].map((row) =>
   whole('d', Buffer.from(row)),
 )
+/** More than is kept of one: the texts are those of a Query, a Parse, a Bind and a FunctionCall. */
+const TOO_LONG = [
+  whole('Q', Buffer.alloc(2 * MIB, 'SELECT 1;'), Buffer.of(0)),
+  whole('P', Buffer.of(0), Buffer.alloc(2 * MIB, 'SELECT 1;'), Buffer.alloc(3)),
+  bind({ values: ['x'.repeat(16 * MIB)] }),
+  functionCall(955, 0, Buffer.alloc(16 * MIB)),
+]
 const ODD_FRAMES = [
   whole('F', Buffer.alloc(10)),
   ...CALLS,
@@ -90,11 +100,12 @@ export function seedsOf(captured: readonly Captured[]): Seeds {
   const sessions = captured.map(({ frames }) =>
     frames.filter(({ from, bytes }) => from === 'client' && letterOf(bytes) !== 'X').map(({ bytes }) => bytes),
   )
+  const scripts = [...sessions, ...SCRIPTS, ...SCRIPTS]
   const frames = [...sessions.flat(), ...ODD_FRAMES]
   const known = frames.flatMap(
     (frame) => ({ Q: [0], P: [1] })[letterOf(frame)]?.map((at) => stringsOf(frame)[at]!) ?? [],
   )
-  return { sessions, frames, texts: [...new Set([...known, ...TEXTS])] }
+  return { sessions: scripts, frames, texts: [...new Set([...known, ...TEXTS])] }
 }
 
 /** One client's messages: captured ones in order with others between, changed now and then, broken rarely. */
@@ -159,6 +170,7 @@ export class ClientStream {
     const random = this.#random
     const { sessions, frames, texts } = this.#seeds
     if (random.once(4)) return random.pick(frames)
+    if (random.once(5_000)) return random.once(8) ? random.pick(TOO_LONG) : TOO_LONG[0]!
     if (random.once(40)) return random.pick(CALLS)
     if (random.once(30)) return whole('Q', Buffer.from(`${random.pick(texts)}\0`))
     if (this.#at >= this.#script.length || random.once(40)) {

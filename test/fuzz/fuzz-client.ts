@@ -1,14 +1,15 @@
-import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
-import { str, u32, untyped } from '../frames-builder.ts'
-import { TOKEN } from './fuzz-scene.ts'
+import { str } from '../frames-builder.ts'
+import type { FuzzScene } from './fuzz-scene.ts'
 import type { Heard } from './heard.ts'
 import type { Account, Ledger } from './ledger.ts'
 import { whole } from './mutate.ts'
+import { anyLogin } from './login.ts'
+import type { Random } from './random.ts'
+import type { Line } from './wire.ts'
 
 /** One client, past its start. */
 export interface FuzzClient {
-  readonly socket: Socket
+  readonly line: Line
   readonly account: Account
   readonly heard: Heard
   /** True once the other side has gone. */
@@ -22,48 +23,49 @@ export interface FuzzClient {
   until(is: () => boolean, patienceMs: number): Promise<boolean>
 }
 
-const LOGIN = Buffer.concat([
-  untyped(u32(3 << 16), str('user'), str('agent'), str('database'), str('orders'), Buffer.of(0)),
-  whole('p', str(TOKEN)),
-])
 /** Patience is counted in turns of a timer, not by the clock: a machine that has no time for this process is no hang. */
 const TICK_MS = 50
 const SYNC = whole('S')
 const ASK = whole('Q', str('SELECT 1'))
 
-/** Connects and logs in; undefined when the other side ends the connection first. `seed`: for the target's choices. */
+/** Connects and logs in; undefined when the other side ends the connection first. `random`: for how it starts, and for the target's choices. */
 export async function connectFuzz(
-  port: number,
+  dial: FuzzScene['dial'],
   ledger: Ledger,
   heard: Heard,
   patienceMs: number,
-  seed = 0,
+  random: Random,
 ): Promise<FuzzClient | undefined> {
-  const socket = connect({ host: '127.0.0.1', port, noDelay: true })
-  socket.on('error', () => undefined)
-  await Promise.race([once(socket, 'connect'), once(socket, 'close')]).catch(() => undefined)
-  if (socket.closed) return undefined
-  const account = ledger.open(`127.0.0.1:${socket.localPort}`)
-  account.seed = seed
-  const client = attend(socket, account, heard)
-  socket.write(LOGIN)
+  const state = { over: false, wake: (): void => undefined }
+  const line = await dial({
+    heard: (chunk) => {
+      heard.take(chunk)
+      state.wake()
+    },
+    ended: () => heard.ended(),
+    closed: () => {
+      state.over = true
+      state.wake()
+    },
+  })
+  if (!line) return undefined
+  const account = ledger.open(line.address)
+  account.seed = random.below(1 << 30)
+  heard.early = (frame) => account.answers.problemWith(frame)
+  const client = attend(line, account, heard, state)
+  const login = anyLogin(random)
+  heard.login = login
+  line.write(login.bytes)
   const came = await client.until(() => heard.started, patienceMs)
   if (!came) heard.problems.push('the start of a session is not answered')
   return heard.started ? client : undefined
 }
 
-function attend(socket: Socket, account: Account, heard: Heard): FuzzClient {
-  const state = { over: false, wake: (): void => undefined }
-  socket.on('data', (chunk: Buffer) => {
-    heard.take(chunk)
-    state.wake()
-  })
-  socket.on('end', () => heard.ended())
-  socket.on('close', () => {
-    state.over = true
-    state.wake()
-  })
-  const until = (is: () => boolean, patienceMs: number): Promise<boolean> => {
+type State = { over: boolean; wake: () => void }
+
+function attend(line: Line, account: Account, heard: Heard, state: State): FuzzClient {
+  const until = async (is: () => boolean, patienceMs: number): Promise<boolean> => {
+    if (is() || state.over) return true
     const { promise, resolve } = Promise.withResolvers<boolean>()
     let left = patienceMs / TICK_MS
     const look = (): void => {
@@ -82,18 +84,18 @@ function attend(socket: Socket, account: Account, heard: Heard): FuzzClient {
     heard.clientSends(frame)
   }
   return {
-    socket,
+    line,
     account,
     heard,
     get over() {
       return state.over
     },
     announce,
-    write: (bytes) => void (socket.writable && socket.write(bytes)),
+    write: (bytes) => line.write(bytes),
     until,
     reachable: async (patienceMs) => {
       for (const frame of [SYNC, ASK]) announce(frame)
-      if (socket.writable) socket.write(Buffer.concat([SYNC, ASK]))
+      line.write(Buffer.concat([SYNC, ASK]))
       const came = await until(() => heard.answered, patienceMs)
       if (!came) heard.problems.push('the connection is open and answers nothing')
       return came && !state.over

@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import type { SecureContext } from 'node:tls'
 import { setTimeout } from 'node:timers/promises'
 import type { Approval, ApprovalRequest, Approvals } from '../../src/approvals/approvals.ts'
 import type { RoleCredential } from '../../src/credentials/postgres-role.ts'
@@ -14,16 +17,19 @@ import { postgresTarget, type PostgresTarget } from '../../src/protocols/postgre
 import { postgres } from '../../src/protocols/postgres/postgres.ts'
 import type { Stored } from '../../src/record/recorder.ts'
 import type { SqlReader } from '../../src/sql/reader.ts'
-import { gatewayTo, openDoor } from '../conformance/door.ts'
+import { gatewayTo, openDoor, type Door } from '../conformance/door.ts'
 import { LARGE_OBJECTS } from './calls.ts'
 import { loadCatalog } from './corpus.ts'
-import { CANCEL_KEY } from './fuzz-target.ts'
+import { CANCEL_KEY, TCP_EVERY } from './fuzz-target.ts'
 import type { Ledger } from './ledger.ts'
 import { NO_GRANTS } from '../no-grants.ts'
+import { overTcp, Wire, type Hearing, type Line } from './wire.ts'
 
 /** The gateway's PostgreSQL adapter and session, as they are, with everything around them scripted. */
 export interface FuzzScene extends AsyncDisposable {
   readonly port: number
+  /** A client's connection: in memory, and now and then over TCP; undefined when the other side ends it at once. */
+  readonly dial: (hearing: Hearing) => Promise<Line | undefined>
   /** What `serve` threw: nothing ever should. */
   readonly thrown: readonly unknown[]
   /** Leases that were taken and not given back. */
@@ -36,8 +42,14 @@ export type FuzzSceneOptions = {
   readonly reader: SqlReader
   readonly ledger: Ledger
   readonly targetPort: number
+  /** Without it the gateway has no certificate, and TLS fails. */
+  readonly tls?: SecureContext
 }
 
+/** A vote that is still to come when the client asks to cancel, in ms. */
+const LONG_VOTE_MS = 10
+/** Of so many entries one takes its time to be stored: long enough for what is sent at once to arrive. */
+const SLOW_EVERY = 7
 export const TOKEN = 'a-token'
 /** No client may ever see it. */
 const LEASE_PASSWORD = 'LEASE-PASSWORD-HUSH'
@@ -56,39 +68,75 @@ const AGENT: Identity = {
 
 export async function startFuzzScene(options: FuzzSceneOptions): Promise<FuzzScene> {
   const lent = new Set<string>()
-  const gateway = gatewayTo<PostgresTarget, RoleCredential>(coreOf(options.ledger), targetOf(options, lent))
+  const plain = gatewayTo<PostgresTarget, RoleCredential>(coreOf(options.ledger), targetOf(options, lent))
+  const gateway = { ...plain, tls: options.tls ?? plain.tls }
   const protocol = postgres()
   const { close, ...door } = await openDoor((socket) => protocol.serve(socket, gateway, () => undefined))
-  return { ...door, lent, [Symbol.asyncDispose]: async () => close() }
+  return { ...door, lent, dial: dialling(door), [Symbol.asyncDispose]: async () => close() }
+}
+
+function dialling({ port, admit }: Pick<Door, 'port' | 'admit'>): FuzzScene['dial'] {
+  let dialled = 0
+  return async (hearing) => {
+    if (++dialled % TCP_EVERY === 0) return dialTcp(port, hearing)
+    const wire = new Wire(hearing, dialled)
+    admit(wire as unknown as Socket)
+    return wire.line
+  }
+}
+
+/** Undefined when the other side ends the connection first. */
+export async function dialTcp(port: number, hearing: Hearing): Promise<Line | undefined> {
+  const socket = connect({ host: '127.0.0.1', port, noDelay: true })
+  await Promise.race([once(socket, 'connect'), once(socket, 'close')]).catch(() => undefined)
+  return socket.closed ? undefined : overTcp(socket, hearing)
 }
 
 function coreOf(ledger: Ledger): Core {
   let seq = 0
+  const turn = takingTime()
   return {
     clock: systemClock,
     turns: takeTurns(),
     policy: () => POLICY,
     recorder: {
       append: async (entry) => {
+        await turn()
         ledger.recorded(entry)
         return { seq: ++seq } as Stored
       },
       checkpoint: async () => undefined,
       [Symbol.asyncDispose]: async () => undefined,
     },
-    approvals: quickApprovals(),
+    approvals: quickApprovals(ledger),
     grants: NO_GRANTS,
     authenticate: async (token) =>
       token === TOKEN ? { identity: AGENT } : { refusal: refuse('identity', 'The token is not valid.') },
     url: 'http://localhost',
-    issuers: () => [],
+    issuers: () => [{ provider: 'test', url: 'https://issuer.example' }],
     strangers: () => true,
     live: new Map(),
   }
 }
 
+/** To store an entry takes time, now and then: it is there no sooner than that, and none behind it is. */
+function takingTime(): () => Promise<void> | undefined {
+  let appended = 0
+  let waiting: Promise<void> | undefined
+  return () => {
+    if (waiting || ++appended % SLOW_EVERY > 0) return waiting
+    const { promise, resolve } = Promise.withResolvers<void>()
+    waiting = promise
+    setImmediate(() => {
+      waiting = undefined
+      resolve()
+    })
+    return promise
+  }
+}
+
 /** Two of three are approved as soon as they are asked for, the third is rejected. */
-function quickApprovals(): Approvals {
+function quickApprovals(ledger: Ledger): Approvals {
   const open = new Map<string, Approval>()
   let asked = 0
   const request = async (made: ApprovalRequest): Promise<Approval> => {
@@ -102,14 +150,16 @@ function quickApprovals(): Approvals {
   }
   return {
     request,
-    settled: async (id) => {
-      await setTimeout(0)
+    settled: async (id, _ms, signal) => {
+      await setTimeout(asked % 4 === 0 ? LONG_VOTE_MS : 0, undefined, { signal }).catch(() => undefined)
       const settled = open.get(id)!
+      if (signal.aborted) return { ...settled, state: 'pending' }
       open.delete(id)
+      if (settled.state === 'approved') ledger.approved(id)
       return settled
     },
     spend: async () => true,
-    withdraw: async () => undefined,
+    withdraw: async (id) => void open.delete(id),
     vote: unused,
     find: unused,
     list: unused,
@@ -150,6 +200,7 @@ function targetOf({ reader, targetPort }: FuzzSceneOptions, lent: Set<string>): 
       sensitive: { pii: ['public.customers.email', 'public.customers.phone'] },
       detect: ['email'],
       inference: 'none',
+      applicationName: 'session',
     },
     leases: {
       take: async ({ session }) => {

@@ -1,8 +1,11 @@
 import { letterOf } from './answer-book.ts'
+import type { Login } from './login.ts'
 import { COPYING, Reading } from './reading.ts'
 import { backendProblem } from './wire-rules.ts'
 
 const ASYNCHRONOUS = 'NAS'
+/** A client is told so of what it has withdrawn itself. */
+const CANCELLED = 'Cancelled while waiting'
 /** Of rows, so much is looked at again with the next message: no secret is longer. */
 const SEARCHED_AGAIN = 64
 
@@ -17,7 +20,19 @@ export class Heard {
   started = false
   /** Called for everything heard: false once the target has said of a secret that it is something else. */
   secretsHold = (): boolean => true
-  readonly #secrets: readonly string[]
+  /** What it asked for when it started. */
+  login: Login | undefined
+  /** Process id and key, as the client was given them. */
+  key: Buffer = Buffer.alloc(0)
+  /** It has asked for that, by its own key. */
+  mayBeCancelled = false
+  /** Why the client cannot have a message yet. */
+  early: (frame: Buffer) => string | undefined = () => undefined
+  /** The target says the truth about its transaction. */
+  statusHolds = false
+  /** Something has failed since the last ReadyForQuery. */
+  #failed = false
+  readonly #secrets: readonly Buffer[]
   #left: Buffer = Buffer.alloc(0)
   #over = false
   /** Everything that the conversation can have been so far. */
@@ -25,7 +40,7 @@ export class Heard {
   #rows: Buffer = Buffer.alloc(0)
 
   constructor(secrets: readonly string[]) {
-    this.#secrets = secrets
+    this.#secrets = secrets.map((secret) => Buffer.from(secret))
   }
 
   /** True when everything that was asked can have its answer. */
@@ -66,12 +81,21 @@ export class Heard {
   #message(frame: Buffer): void {
     this.messages++
     const letter = letterOf(frame)
-    if (!this.started && 'RKSZ'.includes(letter)) {
-      this.started = letter === 'Z'
-      return
-    }
-    const problem = backendProblem(frame) ?? this.#misfit(letter, frame)
+    if (!this.started && 'RKSZv'.includes(letter)) return this.#starts(letter, frame)
+    const problem =
+      backendProblem(frame) ?? this.#misfit(letter, frame) ?? this.early(frame) ?? this.#saved(letter, frame)
     if (problem !== undefined) this.problems.push(problem)
+  }
+
+  /** "Start-up": what was declined comes before everything else, the key as long as the version says. */
+  #starts(letter: string, frame: Buffer): void {
+    const { declined, keyBytes = 4 } = this.login ?? {}
+    const first = this.messages === 1
+    if (letter === 'v' ? !(first && declined?.equals(frame)) : first && declined)
+      this.problems.push(`${letter} at the start: ${frame.toString('hex', 0, 80)}`)
+    if (letter === 'K') this.key = Buffer.from(frame.subarray(5))
+    if (letter === 'K' && frame.length !== 9 + keyBytes) this.problems.push(`a key in ${frame.length} bytes`)
+    this.started = letter === 'Z'
   }
 
   #misfit(letter: string, frame: Buffer): string | undefined {
@@ -79,8 +103,17 @@ export class Heard {
     if (ASYNCHRONOUS.includes(letter)) return undefined
     if (letter === 'E' && /\0VFATAL\0/.test(frame.toString('latin1'))) this.#over = true
     if (this.#over) return undefined
+    if (letter === 'E' && !this.mayBeCancelled && frame.includes(CANCELLED)) return 'cancelled by nobody'
     if (letter === 'd') this.#searchRows(frame.subarray(5))
     return this.#fit(letter, frame)
+  }
+
+  /** What failed has failed in its transaction as well. */
+  #saved(letter: string, frame: Buffer): string | undefined {
+    const failed = this.#failed
+    if ('EZ'.includes(letter)) this.#failed = letter === 'E'
+    if (!failed || letter !== 'Z' || !this.statusHolds || frame[5] !== 0x54) return undefined
+    return 'a transaction goes on as if nothing in it had failed'
   }
 
   /** Leaves the readings that the message fits; a problem when there is none. */
@@ -89,7 +122,8 @@ export class Heard {
     const fitting = heard.flatMap((result) => (typeof result === 'string' ? [] : result))
     if (fitting.length === 0)
       return `${heard.filter((result) => typeof result === 'string').join('; or ')}: ${frame.toString('latin1', 5, 200)}`
-    this.#readings = [...new Map(fitting.map((reading) => [reading.key, reading])).values()]
+    this.#readings =
+      fitting.length === 1 ? fitting : [...new Map(fitting.map((reading) => [reading.key, reading])).values()]
     return undefined
   }
 

@@ -1,6 +1,7 @@
-import { dataRow, error, frame, ready, rowDescription, str, u16, val } from '../frames-builder.ts'
-import { answersToCopy, MALFORMED_ROW } from './honest-copy.ts'
-import { keyOf, letterOf, stringsOf, type AnswerBook, type Answers } from './answer-book.ts'
+import { error, frame, ready, str, val } from '../frames-builder.ts'
+import { keyOf, letterOf, stringsOf } from './answer-book.ts'
+import { NO_DATA, NO_PARAMETERS, type Answering } from './answering.ts'
+import { MALFORMED_ROW } from './honest-copy.ts'
 
 /** What a target did with a message. */
 export type Turn = {
@@ -24,12 +25,8 @@ type Copying = { readonly rest: readonly Buffer[]; readonly simple: boolean; rea
 const PARSED = frame('1')
 const BOUND = frame('2')
 const CLOSED = frame('3')
-const NO_DATA = frame('n')
 const SUSPENDED = frame('s')
 const EMPTY = frame('I')
-const NO_PARAMETERS = frame('t', u16(0))
-const ONE_COLUMN = rowDescription({ name: 'value' })
-const ONE_ROW = dataRow('public')
 const READY = { I: ready('I'), T: ready('T'), E: ready('E') } as const
 const DECLARE = /^\s*declare\s+(\w+)\s.*?\bfor\s+(.*)$/is
 const PREPARE = /^\s*prepare\s+(\w+)\s+as\s+(.*)$/is
@@ -42,7 +39,7 @@ const done = (tag: string): Buffer => frame('C', str(tag))
 
 /** One session of a target that keeps to the protocol and answers known texts as a real one did. */
 export class HonestSession {
-  readonly #book: AnswerBook
+  readonly #answersTo: Answering
   readonly #statements = new Map<string, Prepared>()
   readonly #portals = new Map<string, Portal>()
   #status: keyof typeof READY = 'I'
@@ -51,8 +48,8 @@ export class HonestSession {
   /** A COPY has failed before the end of its input, which may still be on its way. */
   #dropping = false
 
-  constructor(book: AnswerBook) {
-    this.#book = book
+  constructor(answersTo: Answering) {
+    this.#answersTo = answersTo
   }
 
   take(message: Buffer): Turn {
@@ -220,21 +217,6 @@ export class HonestSession {
     }
     return undefined
   }
-
-  #answersTo(text: string, key: string): Answers {
-    const known = this.#book.get(key) ?? this.#book.get(text)
-    const guess = guessAnswers(text)
-    if (!known) return guess
-    const rows = either(known.rows, known.simple.filter(notDescription), guess.rows)
-    const described = [known.portal, known.simple, known.statement].flat().find((one) => 'Tn'.includes(letterOf(one)))
-    const portal = either(known.portal, [described ?? describing(rows)])
-    return {
-      simple: either(known.simple, [...portal.filter((one) => letterOf(one) === 'T'), ...rows]),
-      statement: either(known.statement, [NO_PARAMETERS, ...portal]),
-      portal,
-      rows,
-    }
-  }
 }
 
 /** Of a name only so many bytes count (NAMEDATALEN). */
@@ -245,31 +227,4 @@ function shortened(name: string): string {
 function forget(names: Map<string, unknown>, name: string): void {
   if (name.toLowerCase() === 'all') names.clear()
   else names.delete(name)
-}
-
-const notDescription = (one: Buffer): boolean => letterOf(one) !== 'T'
-
-/** The first list with something in it. */
-function either(...lists: readonly (readonly Buffer[])[]): readonly Buffer[] {
-  return lists.find((list) => list.length > 0) ?? []
-}
-
-/** As many text columns as the rows have. */
-function describing(rows: readonly Buffer[]): Buffer {
-  const row = rows.find((one) => letterOf(one) === 'D')
-  if (!row) return NO_DATA
-  return rowDescription(...Array.from({ length: row.readUInt16BE(5) }, () => ({ name: 'value' })))
-}
-
-/** To a text that no captured session has. */
-function guessAnswers(text: string): Answers {
-  const copies = answersToCopy(text, (part) => guessAnswers(part).simple)
-  if (copies) return { simple: copies, statement: [NO_PARAMETERS, NO_DATA], portal: [NO_DATA], rows: copies }
-  const word = /^\s*\(*(\w+)/.exec(text)?.[1]?.toUpperCase() ?? ''
-  if (!['SELECT', 'WITH', 'VALUES', 'TABLE', 'SHOW', 'FETCH', 'EXECUTE', 'EXPLAIN'].includes(word)) {
-    const tag = done(word === '' ? 'SELECT 0' : word)
-    return { simple: [tag], statement: [NO_PARAMETERS, NO_DATA], portal: [NO_DATA], rows: [tag] }
-  }
-  const rows = [ONE_ROW, done('SELECT 1')]
-  return { simple: [ONE_COLUMN, ...rows], statement: [NO_PARAMETERS, ONE_COLUMN], portal: [ONE_COLUMN], rows }
 }

@@ -2,6 +2,7 @@ import type { Entry, InputTaken, OperationDecided } from '../../src/record/entry
 import { bind, close, execute, parse, sync } from '../client-messages.ts'
 import { letterOf, stringsOf } from './answer-book.ts'
 import { calledBy } from './calls.ts'
+import { RecordedAnswers } from './recorded-answers.ts'
 import { isBlank, type Turn } from './honest-session.ts'
 import { toTargetProblem } from './wire-rules.ts'
 
@@ -21,6 +22,8 @@ export class Account {
   lied = false
   /** Of this life: whatever the target chooses comes from it. */
   seed = 0
+  readonly answers = new RecordedAnswers()
+  readonly #approved: Set<string>
   readonly #sent: Buffer[] = []
   readonly #allows: Allow[] = []
   /** The texts of all operations that were allowed to run, by their ids. */
@@ -30,12 +33,18 @@ export class Account {
   /** The recorded text of what the target ran last. */
   #running: string | undefined
 
+  /** `approved`: ids of approvals that humans gave and nothing has used. */
+  constructor(approved: Set<string> = new Set()) {
+    this.#approved = approved
+  }
+
   /** To be told before it is sent. */
   clientSends(frame: Buffer): void {
     this.#sent.push(frame)
   }
 
   recorded(entry: Entry): void {
+    if (entry.type === 'answer') this.answers.recorded(entry)
     if (entry.type === 'input') this.#inputs.push({ operation: entry.operation, bytes: this.#input(entry) })
     if (entry.type !== 'operation' || entry.decision !== 'allow') return
     this.#allows.push(entry)
@@ -48,7 +57,7 @@ export class Account {
     const problem = toTargetProblem(frame)
     if (problem !== undefined) this.problems.push(problem)
     const letter = letterOf(frame)
-    if (OWN.has(frame.toString('latin1'))) return
+    if (frame.length <= LONGEST_OWN && OWN.has(frame.toString('latin1'))) return
     if (MAY_BE_OWN.includes(letter) && frame[5] !== 0x53) return
     if (!spend(this.#sent, (sent) => sent.equals(frame)))
       this.problems.push(`the client did not send ${letter} ${frame.toString('latin1', 5)}`)
@@ -60,6 +69,14 @@ export class Account {
     const allow = spend(this.#allows, (allow) => allow.stage === stage && covers(allow.text, text))
     if (!allow) this.problems.push(`no recorded allow for ${letter} ${text}`)
     if (stage === 'execute') this.#running = allow?.text
+    if (allow) this.#permits(allow, text)
+  }
+
+  /** What the policy of the scene says of a text, whatever was recorded. */
+  #permits({ stage, text, approval }: Allow, sent: string): void {
+    if (DENIED.test(sent)) this.problems.push(`it is denied, and was allowed: ${sent}`)
+    if (stage === 'prepare' || !HELD.test(text)) return
+    if (approval === undefined || !this.#approved.delete(approval.id)) this.problems.push(`no approval: ${text}`)
   }
 
   #called(frame: Buffer): void {
@@ -90,10 +107,12 @@ export class Account {
   }
 }
 
-type Allow = Pick<OperationDecided, 'operation' | 'stage' | 'text'>
+type Allow = Pick<OperationDecided, 'operation' | 'stage' | 'text' | 'approval'>
 type Input = Pick<InputTaken, 'operation' | 'size' | 'bytes'>
 
 const INPUT = 'dcf'
+const DENIED = /(?:^|;)\s*delete\s+from\s/i
+const HELD = /(?:^|;)\s*update\s/i
 
 /** Describe of a portal, Flush and Sync are also sent by the gateway itself. */
 const MAY_BE_OWN = 'DHS'
@@ -111,6 +130,8 @@ const OWN: ReadonlySet<string> = new Set(
   ].map((frame) => frame.toString('latin1')),
 )
 
+const LONGEST_OWN = Math.max(...Array.from(OWN, (own) => own.length))
+
 /** The first that fits, used up; what stands before it has been passed over for good: order counts. */
 function spend<T>(list: T[], fits: (one: T) => boolean): T | undefined {
   const place = list.findIndex(fits)
@@ -124,16 +145,28 @@ function covers(recorded: string, text: string): boolean {
 
 /** The accounts of all sessions, by what identifies them on either side. */
 export class Ledger {
-  readonly #byClient = new Map<string, Account>()
+  /** Of who may never get a session, no more is kept than the seed. */
+  readonly #byClient = new Map<string, Account | number>()
   readonly #bySession = new Map<string, Account>()
   readonly #counts = new Map<Entry['type'], number>()
   readonly problems: string[] = []
+  readonly #approved = new Set<string>()
+
+  /** A human has said yes, for one time. */
+  approved(id: string): void {
+    this.#approved.add(id)
+  }
 
   /** `address`: of the client, as the gateway sees it. */
   open(address: string): Account {
-    const account = new Account()
+    const account = new Account(this.#approved)
     this.#byClient.set(address, account)
     return account
+  }
+
+  /** Like `open`, for a client that may get no session. */
+  expect(address: string, seed: number): void {
+    this.#byClient.set(address, seed)
   }
 
   recorded(entry: Entry): void {
@@ -154,10 +187,12 @@ export class Ledger {
   }
 
   #join(session: string, client: string): void {
-    const account = this.#byClient.get(client)
+    const known = this.#byClient.get(client)
     this.#byClient.delete(client)
-    if (!account) this.problems.push(`a session for ${client}, who asked for none`)
-    else this.#bySession.set(session, account).set(asApplication(session), account)
+    if (known === undefined) return void this.problems.push(`a session for ${client}, who asked for none`)
+    const account = typeof known === 'number' ? new Account(this.#approved) : known
+    if (typeof known === 'number') account.seed = known
+    this.#bySession.set(session, account).set(asApplication(session), account)
   }
 
   #close(session: string): void {

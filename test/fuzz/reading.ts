@@ -131,6 +131,7 @@ export class Reading {
   #failed(): readonly Reading[] {
     const { pending } = this.#state
     const doubts = pending.filter((asked) => asked === DOUBTFUL).length
+    if (doubts === 0) return [this.#failedWith(pending)]
     return Array.from({ length: doubts + 1 }, (_, ignored) => {
       let left = ignored
       const sure = pending.flatMap((asked) => (asked !== DOUBTFUL ? [asked] : left-- > 0 ? [] : ['S']))

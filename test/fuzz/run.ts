@@ -31,28 +31,35 @@ export function readRun(frames: number): Run {
 /** What one life came to: messages that count as fuzz, and what went wrong. */
 export type Lived = { readonly frames: number; readonly problems: readonly string[] }
 
-export type Ran = { readonly lives: number; readonly frames: number; readonly heapGrowth: number }
+/** `warm`: bytes of the heap once caches were full; undefined where that was never so. */
+export type Ran = { readonly lives: number; readonly frames: number; readonly warm: number | undefined }
 
 /** Lives side by side until there were enough messages. Throws at the first life with a problem, saying how to see it again. */
-export async function runLives(run: Run, live: (seed: number) => Promise<Lived>): Promise<Ran> {
+export async function runLives(
+  run: Run,
+  live: (seed: number) => Promise<Lived>,
+  counted: (frames: number) => void,
+): Promise<Ran> {
   if (run.life !== undefined) {
     const { frames, problems } = await live(seedOf(run.seed, run.life))
     report(run, run.life, problems)
-    return { lives: 1, frames, heapGrowth: 0 }
+    return { lives: 1, frames, warm: undefined }
   }
   const end = performance.now() + run.minutes * 60_000
-  let [lives, frames, warm] = [0, 0, 0]
+  let [lives, frames] = [0, 0]
+  let warm: number | undefined
   const lane = async (): Promise<void> => {
     while (frames < run.frames && performance.now() < end) {
       const life = lives++
       const lived = await live(seedOf(run.seed, life))
       frames += lived.frames
+      counted(lived.frames)
       report(run, life, lived.problems)
       if (life === WARM_UP) warm = heap()
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, lane))
-  return { lives, frames, heapGrowth: lives > WARM_UP ? heap() - warm : 0 }
+  return { lives, frames, warm }
 }
 
 /** Lives after which caches are full: what the heap has then is what it may keep. */
@@ -65,7 +72,7 @@ function report({ seed }: Run, life: number, problems: readonly string[]): void 
 }
 
 /** Bytes in use after a collection. */
-function heap(): number {
+export function heap(): number {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
   collect()

@@ -1,13 +1,15 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
+import { TLSSocket } from 'node:tls'
 import { error, frame, ready, str, u32, untyped, val } from '../frames-builder.ts'
 import { CALLS } from './calls.ts'
 import { campaign } from './campaign.ts'
-import { PATIENCE, SECRETS, TOKEN } from './fuzz-scene.ts'
+import { PATIENCE, SECRETS, TOKEN, type FuzzScene } from './fuzz-scene.ts'
 import { CANCEL_KEY } from './fuzz-target.ts'
 import type { Account, Ledger } from './ledger.ts'
 import { chunks, mutate, whole } from './mutate.ts'
+import { OVER_TLS, secure, tlsContext } from './start-tls.ts'
 import { random, type Random } from './random.ts'
 import type { Lived } from './run.ts'
 import { backendProblem } from './wire-rules.ts'
@@ -28,6 +30,8 @@ const CLIENT = [
   SSL_REQUEST,
   untyped(u32(80_877_104)),
   untyped(u32(80_877_102), u32(4711), Buffer.from('abcd')),
+  ...[0, 3, 32, 256, 257].map((size) => untyped(u32(80_877_102), u32(4711), Buffer.alloc(size, 'k'))),
+  startup((3 << 16) | 9_999, 'user', 'agent', 'database', 'orders'),
   startup((3 << 16) | 2, 'user', 'agent', 'database', 'orders', '_pq_.command', 'x'),
   startup(3 << 16, 'user', 'agent', 'database', 'orders', 'options', '-c role=postgres'),
   startup(3 << 16, 'user', 'agent', 'database', 'orders', 'replication', 'true'),
@@ -62,6 +66,7 @@ const TARGET = [
   error({ S: 'FATAL', V: 'FATAL', C: '28P01', M: 'no' }),
   error({ S: 'NOTICE', V: 'NOTICE', C: '00000', M: 'so' }, 'N'),
   ready('I'),
+  ...[3, 4, 255, 256, 257].map((size) => frame('K', u32(4711), Buffer.alloc(size, CANCEL_KEY))),
 ]
 /** Of those, the ones of an orderly start. */
 const ORDERLY = [0, 7, 8, 9, 13].map((at) => TARGET[at]!)
@@ -70,7 +75,7 @@ const HEARD = 'RSKZEvN'
 const TLS_ALERT = 0x15
 const TLS_HANDSHAKE = 0x16
 
-await campaign({ live, target: { start: targetStarts } })
+await campaign({ live, tls: await tlsContext(), target: { start: targetStarts } })
 
 function targetStarts(account: Account | undefined): readonly Buffer[] {
   const chance = random(account?.seed ?? 0)
@@ -79,26 +84,42 @@ function targetStarts(account: Account | undefined): readonly Buffer[] {
   return frames.map((one) => (chance.once(6) ? mutate(one, chance, TARGET) : one))
 }
 
-async function live(port: number, ledger: Ledger, random: Random): Promise<Lived> {
+async function live({ port }: FuzzScene, ledger: Ledger, random: Random): Promise<Lived> {
   const socket = connect({ host: '127.0.0.1', port, noDelay: true })
-  const heard: Buffer[] = []
-  socket.on('error', () => undefined).on('data', (chunk: Buffer) => heard.push(chunk))
+  socket.on('error', () => undefined)
   await Promise.race([once(socket, 'connect'), once(socket, 'close')]).catch(() => undefined)
   if (socket.closed) return { frames: 0, problems: [] }
-  ledger.open(`127.0.0.1:${socket.localPort}`).seed = random.below(1 << 30)
-  const sent = random.once(3)
-    ? [GOOD, PASSWORD]
-    : Array.from({ length: 1 + random.below(4) }, () => random.pick(CLIENT))
+  ledger.expect(`127.0.0.1:${socket.localPort}`, random.below(1 << 30))
+  const overTls = random.once(8)
+  const sent = overTls
+    ? random.pick(OVER_TLS)
+    : random.once(3)
+      ? [GOOD, PASSWORD]
+      : Array.from({ length: 1 + random.below(4) }, () => random.pick(CLIENT))
   const said = sent.map((one) => (random.once(3) ? mutate(one, random, CLIENT) : one))
+  if (overTls) {
+    const secured = await secure(socket, random)
+    return {
+      frames: said.length,
+      problems: secured ? await converse(secured, said, random) : await leave(socket, random),
+    }
+  }
+  return { frames: said.length, problems: await converse(socket, said, random) }
+}
+
+async function converse(socket: Socket, said: readonly Buffer[], random: Random): Promise<readonly string[]> {
+  const heard: Buffer[] = []
+  socket.on('data', (chunk: Buffer) => heard.push(chunk))
   for (const piece of said.flatMap((one) => chunks(one, random))) if (socket.writable) socket.write(piece)
   await Promise.race([once(socket, 'close'), setTimeout(random.pick([0, 5, 50]))]).catch(() => undefined)
-  const problems = await leave(socket, random)
-  return { frames: said.length, problems: [...problems, ...judge(Buffer.concat(heard))] }
+  return [...(await leave(socket, random)), ...judge(Buffer.concat(heard))]
 }
 
 async function leave(socket: Socket, random: Random): Promise<readonly string[]> {
   if (socket.closed) return []
-  socket[random.pick(['end', 'destroy', 'resetAndDestroy'] as const)]()
+  const way = random.pick(['end', 'destroy', 'resetAndDestroy'] as const)
+  // A reset is the socket's below, which is not at hand here.
+  socket[socket instanceof TLSSocket && way === 'resetAndDestroy' ? 'destroy' : way]()
   for (let left = PATIENCE / 20; left > 0 && !socket.closed; left--) await setTimeout(20)
   return socket.closed ? [] : ['the connection does not close']
 }

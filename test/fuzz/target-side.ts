@@ -4,7 +4,7 @@ import { campaign } from './campaign.ts'
 import { loadSessions } from './corpus.ts'
 import { seedsOf } from './client-stream.ts'
 import { connectFuzz, type FuzzClient } from './fuzz-client.ts'
-import { PATIENCE, SECRETS } from './fuzz-scene.ts'
+import { PATIENCE, SECRETS, type FuzzScene } from './fuzz-scene.ts'
 import { Heard } from './heard.ts'
 import type { Ledger } from './ledger.ts'
 import type { Random } from './random.ts'
@@ -20,15 +20,15 @@ const QUIET = 500
 /** Honest clients, in front of a target that says what no target would. */
 await campaign({ live, target: { spoil: (account) => spoiling(account, frames) } })
 
-async function live(port: number, ledger: Ledger, random: Random): Promise<Lived> {
+async function live({ dial }: FuzzScene, ledger: Ledger, random: Random): Promise<Lived> {
   const heard = new Heard(SECRETS)
-  const client = await connectFuzz(port, ledger, heard, PATIENCE, random.below(1 << 30))
+  const client = await connectFuzz(dial, ledger, heard, PATIENCE, random)
   // The start may fail here: the target says what it wants then, too.
   if (!client) return { frames: 0, problems: heard.problems }
   heard.secretsHold = () => !client.account.lied
   for (let left = 1 + random.below(12); left > 0 && !client.over; left--)
     if (!(await replay(client, random.once(6) ? CALLS : random.pick(sessions)))) break
-  client.socket[random.pick(['end', 'destroy', 'resetAndDestroy'] as const)]()
+  client.line[random.pick(['end', 'destroy', 'resetAndDestroy'] as const)]()
   if (!(await client.until(() => false, PATIENCE))) heard.problems.push('the connection does not close')
   return { frames: client.account.said, problems: [...heard.problems, ...client.account.problems] }
 }

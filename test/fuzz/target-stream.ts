@@ -8,6 +8,7 @@ import { random, type Random } from './random.ts'
 import { backendProblem } from './wire-rules.ts'
 
 const SECRET = 'ada@example.com'
+const HIDDEN = 'HUSH-0001-HUSH'
 /** Texts of errors that a value could stand in, from a source file whose texts are withheld and one whose are not. */
 const ABOUT: readonly Readonly<Record<string, string>>[] = [
   {
@@ -25,10 +26,13 @@ const ABOUT: readonly Readonly<Record<string, string>>[] = [
 const UNASKED = [
   ...ABOUT.map((fields) => error({ S: 'NOTICE', ...fields, V: 'NOTICE' }, 'N')),
   frame('A', u32(4711), str('news'), str(`about ${SECRET}`)),
+  frame('A', u32(4711), str('news'), str(HIDDEN)),
   frame('S', str('application_name'), str(SECRET)),
   frame('S', str('TimeZone'), str('UTC')),
   frame('S', str('search_path'), str('other')),
 ]
+/** Behind a row of hidden columns, about a value that no detector knows: to be withheld whole. */
+const TELLING = error({ S: 'NOTICE', V: 'NOTICE', C: '22P02', M: `invalid: "${HIDDEN}"`, D: HIDDEN }, 'N')
 const ERRORS = ABOUT.map((fields) => error({ S: 'ERROR', ...fields }))
 const RESULTS = [val(SECRET), val(`about ${SECRET} and more`), val(null), val('')].map((value) => frame('V', value))
 const ODD = [
@@ -80,6 +84,7 @@ function spoil(one: Buffer, chance: Random, frames: readonly Buffer[], breaks: n
   if (chance.once(breaks)) return breaking(one, chance, frames)
   const said = [one]
   if (letterOf(one) === 'D') said.push(...Array.from({ length: chance.below(6) }, () => flipValue(one, chance)))
+  if (letterOf(one) === 'D' && one.includes(HIDDEN) && chance.once(4)) said.push(TELLING)
   if (chance.once(12)) said.unshift(varied(chance.pick(UNASKED), chance))
   if (letterOf(one) === 'E') said[0] = varied(one, chance)
   if (letterOf(one) === 'V' && chance.once(3)) said[0] = chance.pick(RESULTS)

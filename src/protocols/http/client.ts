@@ -62,10 +62,15 @@ function basicGrant(authorization: string): string | undefined {
 /** Which target a request is for. */
 export function readPlace({ url = '', rawHeaders }: IncomingMessage): Place | { readonly refusal: Refusal } {
   const target = originForm(url, valuesOf(fieldsOf(rawHeaders), 'host'))
-  const [, name, rest = ''] = /^\/([a-z0-9-]{1,63})(?![^/?])(.*)$/s.exec(target ?? '') ?? []
+  const [, name, rest = ''] = /^\/([A-Za-z0-9_-]{1,63})(?![^/?])(.*)$/s.exec(target ?? '') ?? []
   if (name === undefined)
     return { refusal: unreadable('it is for another host, or its path does not begin with the name of a target') }
   return { target: name, rest: rest.startsWith('/') ? rest : `/${rest}` }
+}
+
+/** The first segment of a request's path, as it came. */
+export function firstSegment({ url = '' }: IncomingMessage): string {
+  return /^\/([^/?]*)/.exec(url)?.[1] ?? ''
 }
 
 /** RFC 9112 section 3.2.2: an absolute-form names this host, or is for somebody else. */

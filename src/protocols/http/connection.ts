@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { HeaderCredential } from '../../credentials/bearer.ts'
 import type { Address, Identity, Refusal } from '../../gateway/domain.ts'
@@ -15,7 +15,7 @@ import type { Session } from '../../gateway/session.ts'
 import { readBody } from '../../http/body.ts'
 import { fieldsOf, valuesOf } from '../../http/fields.ts'
 import { firstEvent } from '../../http/first-event.ts'
-import { bearerToken, readPlace, readRequest, wantsTicket, type Place } from './client.ts'
+import { bearerToken, firstSegment, readPlace, readRequest, wantsTicket, type Place } from './client.ts'
 import { HttpExchange, type Seat } from './exchanges.ts'
 import type { HttpTarget } from './http-target.ts'
 import { PIPELINED, REQUEST_BYTES, SESSIONS } from './limits.ts'
@@ -23,6 +23,9 @@ import { refusedOperation, requestOperation } from './operations.ts'
 import { answerRefusal } from './refusal.ts'
 
 export type HttpGateway = Gateway<HttpTarget, HeaderCredential>
+
+/** Paths by their first segment, none of which is the name of a target: the gateway answers them itself. */
+export type OwnPaths = { readonly segments: readonly string[]; readonly answer: RequestListener }
 
 type Opened = Seat & { readonly exchanges: Queue<Exchange> }
 type Refused = { readonly refusal: Refusal }
@@ -32,6 +35,7 @@ export class Connection {
   readonly #client: Socket
   readonly #gateway: HttpGateway
   readonly #admitted: () => void
+  readonly #own: OwnPaths
   /** By target and hash of the token. */
   readonly #seats = new Map<string, Opened>()
   readonly #ends = new Set<Promise<void>>()
@@ -41,8 +45,9 @@ export class Connection {
   #over = false
   #defect: { readonly error: unknown } | undefined
 
-  constructor(client: Socket, gateway: HttpGateway, admitted: () => void) {
+  constructor(client: Socket, gateway: HttpGateway, admitted: () => void, own: OwnPaths) {
     this.#client = client
+    this.#own = own
     this.#gateway = gateway
     this.#admitted = admitted
     client.once('close', () => this.#left())
@@ -72,6 +77,10 @@ export class Connection {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (this.#client.destroyed) return
     const done = firstEvent(response, 'close')
+    if (this.#own.segments.includes(firstSegment(request))) {
+      this.#own.answer(request, response)
+      return done
+    }
     const seat = await this.#seat(request)
     if ('refusal' in seat) {
       answerRefusal(response, seat.refusal)

@@ -3,15 +3,17 @@ import type { HeaderCredential } from '../../credentials/bearer.ts'
 import type { Protocol } from '../../gateway/protocol.ts'
 import { openSocket } from '../../http/open-socket.ts'
 import { httpServer, SILENCE_MS } from '../../http/server.ts'
-import { Connection, type HttpGateway } from './connection.ts'
+import { Connection, type HttpGateway, type OwnPaths } from './connection.ts'
 import type { HttpTarget } from './http-target.ts'
 import { HEAD_BYTES, REQUEST_MS, REST_MS } from './limits.ts'
 
+const NOTHING: OwnPaths = { segments: [], answer: (_, response) => void response.destroy() }
+
 /**
  * HTTP/1.1 (RFC 9110, 9112) as a reverse proxy: `/<target>/<path>`. Node parses and frames on both sides, so no byte of a
- * client's framing reaches a target.
+ * client's framing reaches a target. `own` is what the gateway itself answers.
  */
-export function http({ handshakeMs = SILENCE_MS } = {}): Protocol<HttpTarget, HeaderCredential> {
+export function http({ handshakeMs = SILENCE_MS, own = NOTHING } = {}): Protocol<HttpTarget, HeaderCredential> {
   const connections = new WeakMap<Socket, Connection>()
   const limits = {
     requestTimeoutMs: REQUEST_MS,
@@ -26,7 +28,7 @@ export function http({ handshakeMs = SILENCE_MS } = {}): Protocol<HttpTarget, He
     serve: async (client: Socket, gateway: HttpGateway, admitted: () => void) => {
       const socket = await openSocket(client, gateway.tls, handshakeMs)
       if (!socket) return
-      const connection = new Connection(socket, gateway, admitted)
+      const connection = new Connection(socket, gateway, admitted, own)
       connections.set(socket, connection)
       const closed = new Promise<void>((resolve) => void socket.once('close', () => resolve()))
       server.emit('connection', socket)

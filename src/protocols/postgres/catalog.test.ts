@@ -311,10 +311,20 @@ type SourceScene = {
 function makeSource(): SourceScene {
   let [count, now, broken] = [0, 0, false]
   const clock: Clock = { now: () => 0, monotonic: () => now, sleep: async () => {} }
-  const answer: CatalogQuery = async () => {
-    count++
+  const moment = { server: '1', snapshot: '3:3:', oldest: '3', rows: [1] }
+  const answer: CatalogQuery = async (sql) => {
     if (broken) throw new Error('the target is gone')
-    const nothing = { relations: [], stable: null, sets: null, operators: null, largeObjects: null }
+    if (sql.includes('AS since')) return [{ since: { ...moment, changed: 1 } }]
+    count++
+    const nothing = {
+      relations: [],
+      rules: null,
+      moment,
+      stable: null,
+      sets: null,
+      operators: null,
+      largeObjects: null,
+    }
     return [{ catalog: { ...nothing, functions: [`public.number_${count}`] } }]
   }
   return {

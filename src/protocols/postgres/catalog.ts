@@ -4,6 +4,9 @@ import type { Clock } from '../../gateway/clock.ts'
 import { Fault } from '../../gateway/fault.ts'
 import type { Soon } from '../../gateway/source.ts'
 import type { Catalog, CatalogColumn, CatalogRelation } from '../../sql/catalog.ts'
+import { FIRST_OWN_OID, mentionsOf, Rules, RULES_FOUND, rulesFrom, rulesNow } from './catalog-rules.ts'
+import type { KnownRules, Mentions } from './catalog-rules.ts'
+import { changedSince, isUnchanged, Moment, MOMENT, Since } from './catalog-moment.ts'
 import { versionsOf } from './catalog-versions.ts'
 import { standIn } from './stand-in.ts'
 
@@ -19,6 +22,9 @@ export type CatalogReading = {
   readonly missing: readonly string[]
   /** OID -> name, of the target's own functions for large objects that a FunctionCall may ask for. */
   readonly largeObjects?: ReadonlyMap<number, string>
+  /** For the next reading. */
+  readonly rules?: KnownRules
+  readonly moment?: Moment
 }
 
 const KINDS = {
@@ -32,9 +38,6 @@ const KINDS = {
   I: 'index',
   c: 'composite-type',
 } as const
-
-/** Objects made after initdb have oids from here on. */
-const FIRST_OWN_OID = 16_384
 
 /**
  * What may stand for the column `a` of type `t`. `exact`: the type with its modifier, of a domain its base type, written so
@@ -55,22 +58,12 @@ const STANDING = `(
  * pg_depend, which keeps no entries for system catalogs; `opaque`: a function or operator that is no built-in, and may
  * show anything. Relations with lower oids than `oldest` are left out.
  */
-const readingFrom = (oldest: number, sensitive: Sensitive): string => `
+const readingFrom = (oldest: number, sensitive: Sensitive, known: KnownRules): string => `
 WITH RECURSIVE relation AS (
   SELECT c.oid, n.nspname, c.relname, c.relkind,
     CASE WHEN c.relpersistence = 't' THEN pg_get_userbyid(c.relowner) END AS owner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind = ANY ('{r,p,v,m,f,S,i,I,c}') AND c.oid >= ${oldest}
-), rule_text AS (
-  SELECT ev_class AS oid, regexp_matches(ev_action::text,
-    ':(relid|funcid|opfuncid|opno|aggfnoid|winfnoid) ([0-9]+)', 'g') AS mention
-  FROM pg_rewrite WHERE ev_class >= ${oldest}
-), rule AS (
-  SELECT oid,
-    json_agg(DISTINCT mention[2]::oid::int8) FILTER (WHERE mention[1] = 'relid' AND mention[2]::oid <> oid
-      AND mention[2] <> '0') AS shows,
-    bool_or(mention[1] <> 'relid' AND mention[2]::int8 >= ${FIRST_OWN_OID}) AS opaque
-  FROM rule_text GROUP BY oid
-), viewed AS (
+), ${rulesFrom(oldest, known)}, viewed AS (
   SELECT ev_class AS oid FROM pg_rewrite
   WHERE ev_class >= ${FIRST_OWN_OID} GROUP BY ev_class HAVING count(*) = 1 AND bool_and(ev_type = '1')
 ), compared AS MATERIALIZED (
@@ -84,15 +77,22 @@ WITH RECURSIVE relation AS (
   SELECT oid, typbasetype AS base, typtypmod AS modifier FROM pg_type WHERE typtype = 'd'
   UNION ALL
   SELECT d.oid, t.typbasetype, t.typtypmod FROM domain d JOIN pg_type t ON t.oid = d.base WHERE t.typtype = 'd'
+), generated AS (
+  SELECT e.adrelid AS oid, e.adnum AS number, json_agg(d.refobjsubid) AS of FROM pg_attrdef e
+    JOIN pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum AND a.attgenerated <> ''
+    JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = e.oid AND d.refclassid = 'pg_class'::regclass
+      AND d.refobjid = e.adrelid AND d.refobjsubid <> e.adnum
+  GROUP BY e.adrelid, e.adnum
 ), columns AS (
   SELECT a.attrelid AS oid, json_agg(json_build_object('name', a.attname, 'number', a.attnum,
       'type', CASE WHEN t.typcategory = 'B' THEN 'boolean'
         ELSE format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL) END,
-      'unique', (a.attrelid, a.attnum) IN (SELECT oid, number FROM compared),
-      'standing', CASE WHEN viewed.oid IS NOT NULL OR a.attname = ANY (${nameArray(sensitive)}) THEN ${STANDING} END
+      'unique', (a.attrelid, a.attnum) IN (SELECT oid, number FROM compared), 'madeOf', generated.of,
+      'standing', CASE WHEN viewed.oid IS NOT NULL OR a.attgenerated <> '' OR a.attname = ANY (${nameArray(sensitive)}) THEN ${STANDING} END
       ) ORDER BY a.attnum) AS list
   FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
     JOIN relation r ON r.oid = a.attrelid AND r.relkind <> ALL ('{i,I}') LEFT JOIN viewed ON viewed.oid = r.oid
+    LEFT JOIN generated ON generated.oid = a.attrelid AND generated.number = a.attnum
   WHERE a.attnum > 0 AND NOT a.attisdropped GROUP BY a.attrelid
 ), reference AS (
   SELECT confrelid AS oid, json_agg(DISTINCT conrelid::int8 ORDER BY conrelid::int8) AS by
@@ -106,10 +106,11 @@ SELECT json_build_object(
       'oid', r.oid::int8, 'schema', r.nspname, 'name', r.relname, 'kind', r.relkind, 'owner', r.owner,
       'columns', columns.list,
       'children', (SELECT json_agg(i.inhrelid::int8 ORDER BY i.inhrelid) FROM pg_inherits i WHERE i.inhparent = r.oid),
-      'referencedBy', reference.by, 'shows', rule.shows, 'opaque', coalesce(rule.opaque, false),
-      'viewed', viewed.oid IS NOT NULL
+      'referencedBy', reference.by, 'viewed', viewed.oid IS NOT NULL
     ) ORDER BY r.oid), '[]') FROM relation r LEFT JOIN columns ON columns.oid = r.oid LEFT JOIN viewed ON viewed.oid = r.oid
-      LEFT JOIN rule ON rule.oid = r.oid LEFT JOIN reference ON reference.oid = r.oid),
+      LEFT JOIN reference ON reference.oid = r.oid),
+  'rules', ${RULES_FOUND},
+  'moment', ${MOMENT},
   'functions', (SELECT json_agg(DISTINCT n.nspname || '.' || p.proname ORDER BY n.nspname || '.' || p.proname)
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE n.nspname <> 'pg_catalog' AND NOT EXISTS (
@@ -132,6 +133,7 @@ const Column = z.object({
   number: z.int(),
   type: z.string(),
   unique: z.boolean(),
+  madeOf: z.array(z.int()).nullable(),
   standing: z.object({ base: z.int(), notNull: z.boolean(), exact: z.string().nullable() }).nullable(),
 })
 const Row = z.object({
@@ -143,13 +145,13 @@ const Row = z.object({
   columns: z.array(Column).nullable(),
   children: Oids,
   referencedBy: Oids,
-  shows: Oids,
-  opaque: z.boolean(),
   viewed: z.boolean(),
 })
-type Row = z.infer<typeof Row>
+type Row = z.infer<typeof Row> & Partial<Mentions>
 const Answer = z.object({
   relations: z.array(Row),
+  rules: Rules,
+  moment: Moment,
   functions: z.array(z.string()).nullable(),
   stable: z.array(z.string()).nullable(),
   sets: z.array(z.string()).nullable(),
@@ -157,11 +159,22 @@ const Answer = z.object({
   largeObjects: z.array(z.tuple([z.int(), z.string()])).nullable(),
 })
 
-/** What the target's names mean now; `ownOnly`: without the system's own relations. Fault `target` when it cannot be read. */
-export async function readCatalog(query: CatalogQuery, sensitive: Sensitive, ownOnly = false): Promise<CatalogReading> {
-  const answer = await ask(query, readingFrom(ownOnly ? FIRST_OWN_OID : 0, sensitive))
-  const classified = classify(answer.relations, sensitive)
-  const relations = answer.relations.map((row) => relationOf(row, classified))
+/**
+ * What the target's names mean now; `ownOnly`: without the system's own relations; `known`: rules of an earlier reading.
+ * Fault `target` when it cannot be read.
+ */
+export async function readCatalog(
+  query: CatalogQuery,
+  sensitive: Sensitive,
+  ownOnly = false,
+  known: KnownRules = new Map(),
+): Promise<CatalogReading> {
+  const answer = await ask(query, readingFrom(ownOnly ? FIRST_OWN_OID : 0, sensitive, known))
+  const rules = rulesNow(answer.rules, known)
+  const mentions = mentionsOf(answer.rules, rules)
+  const rows = answer.relations.map((row): Row => ({ ...row, ...mentions.get(row.oid) }))
+  const classified = classify(rows, sensitive)
+  const relations = rows.map((row) => relationOf(row, classified))
   const { functions, stable, sets, operators } = answer
   const content = {
     relations,
@@ -171,7 +184,13 @@ export async function readCatalog(query: CatalogQuery, sensitive: Sensitive, own
     operators: operators ?? [],
   }
   const largeObjects = new Map(answer.largeObjects)
-  return { catalog: { ...versionsOf(content), ...content }, missing: classified.missing, largeObjects }
+  return {
+    catalog: { ...versionsOf(content), ...content },
+    missing: classified.missing,
+    largeObjects,
+    rules,
+    moment: answer.moment,
+  }
 }
 
 /** Names of columns that are in some class: an array of SQL. */
@@ -184,6 +203,21 @@ async function ask(query: CatalogQuery, text: string): Promise<z.infer<typeof An
   try {
     const [row] = await query(text)
     return Answer.parse(row?.['catalog'])
+  } catch (cause) {
+    throw new Fault('target', 'The catalog of the target could not be read.', cause)
+  }
+}
+
+/** An earlier reading as of now, where nothing has changed since. Fault `target` when that cannot be told. */
+async function readAgain(
+  query: CatalogQuery,
+  before: CatalogReading,
+  moment: Moment,
+): Promise<CatalogReading | undefined> {
+  try {
+    const [row] = await query(changedSince(moment))
+    const since = Since.parse(row?.['since'])
+    return isUnchanged(moment, since) ? { ...before, moment: since ?? moment } : undefined
   } catch (cause) {
     throw new Fault('target', 'The catalog of the target could not be read.', cause)
   }
@@ -213,7 +247,17 @@ function classify(rows: readonly Row[], sensitive: Sensitive): Classified {
       for (const heir of familyOf(row, byOid)) mark(classes, heir.oid, name, own)
     }
   }
+  for (const row of rows) markGenerated(classes, row)
   return { classes, missing: [...entries.keys()].filter((entry) => !found.has(entry)) }
+}
+
+/** A generated column is as sensitive as those that it is made of, none of which is generated itself. */
+function markGenerated(classes: Map<number, Map<string, Set<string>>>, { oid, columns }: Row): void {
+  for (const { name, madeOf } of columns ?? []) {
+    const sources = (columns ?? []).filter(({ number }) => madeOf?.includes(number))
+    const own = sources.flatMap((source) => [...(classes.get(oid)?.get(source.name) ?? [])])
+    if (own.length > 0) mark(classes, oid, name, own)
+  }
 }
 
 /** `schema.table.column` -> data classes. */
@@ -250,7 +294,7 @@ function mark(
 
 function relationOf(row: Row, { classes }: Classified): CatalogRelation {
   const own = classes.get(row.oid)
-  const isFollowable = row.viewed && !row.opaque
+  const isFollowable = row.viewed && row.opaque !== true
   const columns = (row.columns ?? []).map((column): CatalogColumn => {
     const { name, number, type, unique, standing } = column
     const classes = [...(own?.get(name) ?? [])].toSorted()
@@ -266,7 +310,7 @@ function relationOf(row: Row, { classes }: Classified): CatalogRelation {
 
 /** A rule that calls a function which is no built-in shows what that shows: taken for everything sensitive there is. */
 function readsOf(row: Row, classes: Classified['classes']): readonly number[] {
-  const hidden = row.opaque ? [...classes.keys()].filter((oid) => oid !== row.oid) : []
+  const hidden = row.opaque === true ? [...classes.keys()].filter((oid) => oid !== row.oid) : []
   return [...new Set([...(row.children ?? []), ...(row.shows ?? []), ...hidden])].toSorted((a, b) => a - b)
 }
 
@@ -292,15 +336,18 @@ export type CatalogSourceOptions = {
 type Running = { readonly reading: Promise<CatalogReading>; next?: Promise<CatalogReading> }
 
 export function catalogSource(options: CatalogSourceOptions): CatalogSource {
-  const { clock, maxAgeMs = 60_000, follow = async (catalog) => catalog } = options
+  const { clock, maxAgeMs = 10_000, follow = async (catalog) => catalog } = options
   let latest: { readonly since: number; readonly reading: CatalogReading } | undefined
   let running: Running | undefined
+  let before: CatalogReading | undefined
 
   async function read(): Promise<CatalogReading> {
     const since = clock.monotonic()
     latest = undefined
-    const read = await readCatalog(options.query, options.sensitive, options.ownOnly)
-    const reading = { ...read, catalog: await follow(read.catalog) }
+    const { query, sensitive, ownOnly } = options
+    const same = before?.moment && (await readAgain(query, before, before.moment))
+    before = same ?? (await readCatalog(query, sensitive, ownOnly, before?.rules))
+    const reading = { ...before, catalog: await follow(before.catalog) }
     latest = { since, reading }
     return reading
   }

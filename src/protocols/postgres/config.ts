@@ -39,6 +39,8 @@ export type PostgresConfig = {
   readonly detect: readonly DetectorName[]
   /** Whether columns that an identity may not see may be used in predicates, ordering and grouping. */
   readonly inference: Inference
+  /** Whose `application_name` a session has: the client's own, or one that tells whose session it is. */
+  readonly applicationName: 'client' | 'session'
   /** `ca` is PEM text. */
   readonly tls: { readonly mode: SslMode; readonly ca?: string }
 }
@@ -156,6 +158,7 @@ export function postgresConfig(read: ReadContext): z.ZodType<PostgresConfig> {
     sensitive: z.record(className, z.array(column)).default({}),
     detect: z.array(detector).default([]),
     inference: inference.default('none'),
+    application_name: z.enum(['client', 'session']).default('client'),
     ca: read.content.optional(),
     sslmode: z.enum(['disable', 'require', 'verify-ca', 'verify-full']).optional(),
   })
@@ -168,8 +171,8 @@ export function postgresConfig(read: ReadContext): z.ZodType<PostgresConfig> {
       const message = 'the wall of a profile needs inference: none; use member_of'
       context.addIssue({ code: 'custom', path: ['inference'], message })
     })
-    .transform(({ url: place, ca, sslmode, ...rest }) => {
-      return { ...place, ...rest, tls: { mode: sslmode ?? defaultMode(place.host, ca), ca } }
+    .transform(({ url: place, ca, sslmode, application_name: applicationName, ...rest }) => {
+      return { ...place, ...rest, applicationName, tls: { mode: sslmode ?? defaultMode(place.host, ca), ca } }
     })
 }
 

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { Fault } from '../../gateway/fault.ts'
+import { Fault, sentence } from '../../gateway/fault.ts'
 import type { Permit } from '../../gateway/permit.ts'
 import { refuse } from '../../gateway/refusals.ts'
 import type { Session } from '../../gateway/session.ts'
@@ -75,6 +75,8 @@ export class Connection {
   readonly copyIn = new CopyIn(() => this.session.stop(refuse('cancelled', 'The client went away.')))
   /** The target's own key for cancelling; no client ever sees it. */
   readonly backendKey: BackendKey
+  /** What was running when it was closed was cancelled, or cannot be. */
+  cancelled: Promise<void> | undefined
   /** The client has the target's word that the session ends. */
   toldEnd = false
   /** The session's role cannot read what is hidden from its identity. */
@@ -223,14 +225,14 @@ export class Connection {
   }
 
   /** Asks the target, on a connection of its own, to cancel what is running; one that does not arrive is no error. */
-  cancel(): void {
+  cancel(): Promise<void> {
     const { host, port, tls } = this.target
-    cancelTarget({ host, port, tls, key: this.backendKey, timeoutMs: CANCEL_MS }).catch(() => undefined)
+    return cancelTarget({ host, port, tls, key: this.backendKey, timeoutMs: CANCEL_MS }).catch(() => undefined)
   }
 
   /** Takes the target's socket away: nothing more is sent or answered, and what was running is cancelled. */
   close(): void {
-    if (!this.answers.quiet) this.cancel()
+    if (!this.answers.quiet) this.cancelled = this.cancel()
     this.#incoming.close()
     this.#targetSocket.destroy()
     this.answers.giveUp()
@@ -270,7 +272,7 @@ export class Connection {
       } catch (error) {
         const code = socket === this.#client ? 'unreadable' : 'unavailable'
         const why = error instanceof Fault ? error.message : 'an internal error'
-        this.session.stop(refuse(code, `The connection cannot go on: ${why}.`))
+        this.session.stop(refuse(code, sentence(`The connection cannot go on: ${why}`)))
       }
     })
   }
@@ -292,7 +294,9 @@ export class Connection {
     this.portals.forget(({ bind }) => bind !== undefined)
     if (this.changedSchema) this.target.catalog.expire()
     this.changedSchema = false
-    if (this.nameChanges.length > 0 && this.answers.quiet) this.nameChanges = []
+    if (!this.answers.quiet) return
+    if (this.nameChanges.length > 0) this.nameChanges = []
+    this.target.moving.settle(this.session)
   }
 
   /** The gateway's own questions come before the client's: a target that does not answer them is given up. */

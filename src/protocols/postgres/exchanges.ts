@@ -23,6 +23,8 @@ import {
 import { joined } from './pieces.ts'
 import { estimateAside, estimateRows, withEstimate, type Question } from './estimate.ts'
 import { errorResponse, waitingNotice } from './refusal.ts'
+import { takeOff } from './take-off.ts'
+import type { Flight } from './moving-names.ts'
 import type { Sense } from './sense.ts'
 
 /** One message for the target, and what to make of its answer; Flush has none. */
@@ -56,6 +58,8 @@ export type Making = {
   readonly portal?: Portal
   /** What the operation's text means. */
   readonly sense?: Sense
+  /** Of an operation that looks names up when it runs: `MovingNames.now` of when its text was read. */
+  readonly readAt?: number | undefined
   /** It runs nothing: no text of its answer can show a hidden value. */
   readonly harmlessTexts?: boolean
   /** Told of each statement of a Query that the target has completed, by its place in the text. */
@@ -79,6 +83,7 @@ export class PostgresExchange implements Exchange {
   #gone = false
   /** Resolves to whether the target failed because of it; absent when nothing of it reached the target. */
   #poisoned: Promise<boolean> | undefined
+  #flight: Flight | undefined
   /** The transaction status that a refused Query ends in. */
   #ready: Promise<TransactionStatus> | undefined
 
@@ -86,12 +91,13 @@ export class PostgresExchange implements Exchange {
     this.operation = making.operation
     this.#connection = connection
     this.#making = making
-    const { sense, style } = making
+    const { sense, style, portal } = making
+    if (portal && sense) portal.hides = sense.hides
     this.#columns = {
       inline: style === 'simple',
       described: sense?.described ?? {},
       copies: this.#copies('out'),
-      hides: sense?.hides ?? NOTHING_HIDDEN,
+      hides: sense?.hides ?? portal?.hides ?? NOTHING_HIDDEN,
       statement: 0,
     }
     this.#inbox = new Inbox(connection.waiting, making.received)
@@ -146,6 +152,21 @@ export class PostgresExchange implements Exchange {
     void this.#connection.reply(waitingNotice(message, refusal))
   }
 
+  ready(): Soon<Refusal | undefined> {
+    const { sense, readAt, portal } = this.#making
+    if (sense === undefined || readAt === undefined) return undefined
+    const boundAt = this.#boundAhead ? portal?.boundAt : undefined
+    return soon(takeOff(this.#connection, { sense, readAt, boundAt }), (taken) => {
+      if ('refusal' in taken) return taken.refusal
+      this.#flight = taken.flight
+      return undefined
+    })
+  }
+
+  #land(): void {
+    if (this.#flight) this.#connection.target.moving.arrived(this.#flight)
+  }
+
   send(permit: Permit): void {
     const connection = this.#connection
     const { style, operation, portal } = this.#making
@@ -186,6 +207,7 @@ export class PostgresExchange implements Exchange {
     const connection = this.#connection
     const { answers, unsettled } = connection
     for (const message of this.#making.messages) message.done?.('skipped')
+    this.#land()
     if (this.#making.style === 'extended') connection.skipping = true
     const nothingToUndo = answers.quiet && answers.status === 'I' && unsettled.messages === 0
     this.#ready = Promise.resolve(answers.status)
@@ -242,6 +264,7 @@ export class PostgresExchange implements Exchange {
   over(message: Outgoing, runs: boolean, result: Result): void {
     const { portal } = this.#making
     message.done?.(result)
+    if (runs) this.#land()
     if (runs && this.#mayAskForInput) this.#connection.copyIn.over(this.#copies('in').length - this.#fed)
     if (message.sent === 'Execute' && result === 'skipped' && portal) portal.started = false
   }

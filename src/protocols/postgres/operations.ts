@@ -10,6 +10,7 @@ import type { Portal, Prepared } from './portals.ts'
 import { copyObjection } from './copy-out.ts'
 import { creationObjection } from './creations.ts'
 import { digestOf } from './meaning.ts'
+import { nameOf } from './name-moves.ts'
 import type { Proposal } from './names.ts'
 import type { PostgresTarget } from './postgres-target.ts'
 import { unknownName, senseOf, type Found, type Sense } from './sense.ts'
@@ -23,21 +24,24 @@ export type Understood = Sense & {
   readonly proposals: readonly { readonly statement: number; readonly proposal: Proposal }[]
   /** Its texts and where they are for, as they enter the digest; once one was asked for. */
   named?: string
+  /** `MovingNames.now` of when that was; absent where no names are looked up when it runs. */
+  readonly readAt?: number
 }
 
 /** Reads a text against the target's catalog as it is now. */
 export function understand(connection: Connection, text: string): Soon<Understood> {
+  const readAt = connection.target.moving.now
   return soon(readFresh(connection, text), (reading) => {
     if ('objection' in reading) return unreadable(connection.target.resource, text, reading)
-    if (reading.statements.some(({ uses }) => uses)) return resolved(connection, text, reading)
+    if (reading.statements.some(({ uses }) => uses)) return resolved(connection, text, reading, readAt)
     const sent = reading.rewritten
-    return followed(connection, { ...plainSense(connection.target, reading), text, sent, proposals: [] })
+    return followed(connection, { ...plainSense(connection.target, reading), text, sent, proposals: [], readAt })
   })
 }
 
-async function resolved(connection: Connection, text: string, reading: Read): Promise<Understood> {
+async function resolved(connection: Connection, text: string, reading: Read, readAt: number): Promise<Understood> {
   const understood = await resolve(connection, text, reading.statements)
-  return followed(connection, { ...understood, sent: reading.rewritten })
+  return followed(connection, { ...understood, sent: reading.rewritten, readAt })
 }
 
 type Read = Extract<Reading, { statements: unknown }>
@@ -111,17 +115,15 @@ function namesUnknown({ target, nameChanges }: Connection, { statements }: Pick<
   return unknown.some(({ resource }) => !own.includes(nameOf(resource.id)))
 }
 
-/** `orders/public.customers` -> `customers`. */
-const nameOf = (id: string): string => id.slice(id.indexOf('.') + 1)
 const schemaOf = (id: string): string => id.slice(id.indexOf('/') + 1, id.indexOf('.'))
 
-function read({ target, session, meaning, nameChanges, wall }: Connection, text: string): Soon<Reading> {
+function read(connection: Connection, text: string): Soon<Reading> {
+  const { target, session, meaning, nameChanges, wall } = connection
   const { id, hidden, lease } = session.opening
   const { searchPath } = meaning
-  return target.read(
-    { text, target: target.name, searchPath, hidden, wall, changed: nameChanges, caller: id },
-    lease.name,
-  )
+  const others = target.moving.others(session)
+  const changed = others.length === 0 ? nameChanges : [...nameChanges, ...others]
+  return target.read({ text, target: target.name, searchPath, hidden, wall, changed, caller: id }, lease.name)
 }
 
 /** What the client asked in a message that the gateway does not take at all. */
@@ -232,11 +234,21 @@ function textOf({ text, place }: Prepared): string {
   return place === undefined ? text : `statement ${place + 1} of: ${text}`
 }
 
-/** What it would do now to run a statement prepared on the wire or by SQL, or a cursor. */
-export function understandPrepared(connection: Connection, prepared: Prepared): Soon<Understood> {
-  const { place } = prepared
-  if (place !== undefined) return understandMade(connection, prepared, place)
-  return soon(connection.target.catalog.get(), () => recalled(connection, prepared) ?? remembered(connection, prepared))
+/** What it would do now to run a portal: of a statement prepared on the wire or by SQL, or a cursor. */
+export function understandPortal(connection: Connection, { prepared, bind }: Portal): Soon<Understood> {
+  const { text, place } = prepared
+  if (place === undefined)
+    return soon(
+      connection.target.catalog.get(),
+      () => recalled(connection, prepared) ?? remembered(connection, prepared),
+    )
+  // The names in a cursor's query were looked up when it was declared.
+  if (bind === undefined) return understoodMade(connection, prepared, place)
+  const readAt = connection.target.moving.now
+  return renewed(connection, prepared).then((again) => ({
+    ...understoodMade(connection, again === 'unknown' ? { text } : again, place),
+    readAt,
+  }))
 }
 
 /** How a statement was understood last, and what that hangs on: good as long as all of it is the same. */
@@ -251,6 +263,7 @@ function recalled(connection: Connection, { recent }: Prepared): Understood | un
   const { meaning, nameChanges, target } = connection
   const isSame =
     recent !== undefined &&
+    recent.understood.readAt === target.moving.now &&
     recent.version === target.catalog.version &&
     recent.searchPath === meaning.searchPath &&
     recent.nameChanges === nameChanges
@@ -274,10 +287,7 @@ function lasts(connection: Connection, understood: Understood): boolean {
   return !objection && !hangsOnNames && !needsFresh(connection, understood)
 }
 
-async function understandMade(connection: Connection, prepared: Prepared, place: number): Promise<Understood> {
-  const { text } = prepared
-  const again = await renewed(connection, prepared)
-  const statement = again === 'unknown' ? undefined : again.statement
+function understoodMade(connection: Connection, { text, statement }: Prepared, place: number): Understood {
   if (!statement?.touches.length) return unreadable(connection.target.resource, text, { objection: tooDeep })
   const { touches } = statement
   const objection = statement.objection ?? creationObjection(connection.target, touches)

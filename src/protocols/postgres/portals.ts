@@ -3,6 +3,7 @@ import type { Format } from './messages-client.ts'
 import type { RowField } from './messages-target.ts'
 import type { Described } from './descriptions.ts'
 import type { Recent } from './operations.ts'
+import type { Sense } from './sense.ts'
 
 /** A prepared statement, by wire or by SQL. `statement` is absent for an empty text. */
 export type Prepared = {
@@ -25,8 +26,12 @@ export type Portal = {
   readonly formats?: readonly Format[]
   /** The Bind that made it; a cursor has none. */
   readonly bind?: Buffer
+  /** `MovingNames.now` of when that was read. */
+  readonly boundAt?: number
   /** Its columns, once the target has described it. */
   fields?: readonly RowField[]
+  /** What is hidden in its rows, since it was read for its first Execute. */
+  hides?: Sense['hides']
   /** The batch in which a Describe of it was last asked. */
   describing?: number
   /** An Execute was sent: another one goes on with the same operation. */

@@ -6,6 +6,7 @@ import type { Reading, ReadRequest, SqlReader } from '../../sql/reader.ts'
 import type { Lease, LeaseRequest, LeaseSource } from '../../grants/lease.ts'
 import type { PostgresConfig } from './config.ts'
 import { profileRequests } from './profile-request.ts'
+import { MovingNames } from './moving-names.ts'
 import { TargetCatalog } from './target-catalog.ts'
 import type { CatalogSource } from './catalog.ts'
 import type { Sense } from './sense.ts'
@@ -18,6 +19,10 @@ export type PostgresTarget = Target<RoleCredential> & {
   readonly database: string
   readonly tls: TargetTls
   readonly catalog: TargetCatalog
+  /** Whose name a session has at it. */
+  readonly applicationName: PostgresConfig['applicationName']
+  /** What its sessions are doing to names. */
+  readonly moving: MovingNames
   /** What a session creates has someone to belong to when the session's role is gone. */
   readonly keepsCreations: boolean
   /** Walls are matters of policy at it (docs/decisions/0021-walls-of-open-targets.md). */
@@ -51,6 +56,8 @@ export function postgresTarget({ name, config, leases, catalog: source, reader }
     database: config.database,
     tls: { ...config.tls, host: config.host },
     catalog,
+    applicationName: config.applicationName,
+    moving: new MovingNames(),
     keepsCreations: config.lease.from === 'password' || config.lease.owner !== undefined,
     open,
     senses: new WeakMap(),

@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net'
 import type { RoleCredential } from '../../credentials/postgres-role.ts'
-import type { Identity, Refusal } from '../../gateway/domain.ts'
-import { Fault } from '../../gateway/fault.ts'
+import type { Address, Identity, Refusal } from '../../gateway/domain.ts'
+import { Fault, sentence } from '../../gateway/fault.ts'
 import { turnAway, type Gateway } from '../../gateway/gateway.ts'
-import { elsewhere, isGrantUser } from '../../gateway/grant-use.ts'
+import { elsewhere } from '../../gateway/grant-use.ts'
 import type { Protocol } from '../../gateway/protocol.ts'
 import { refuse } from '../../gateway/refusals.ts'
 import type { Session } from '../../gateway/session.ts'
@@ -17,7 +17,7 @@ import type { PostgresTarget } from './postgres-target.ts'
 import { ExchangeReader } from './reading.ts'
 import { errorResponse } from './refusal.ts'
 import { admitSettings } from './start-settings.ts'
-import { applicationName, readStart, type Start } from './startup.ts'
+import { readStart, sessionName, type Start } from './startup.ts'
 import { connectTarget, type TargetConnection } from './target.ts'
 import { identityId } from '../../gateway/identity.ts'
 
@@ -29,24 +29,28 @@ type Around = {
   readonly cancels: Cancels
   readonly handshakeMs: number
   readonly admitted: () => void
+  /** Of the client: once its socket is closed nobody knows it. */
+  readonly address: Address
 }
 
 /** From the first byte to a session, in ms. */
 const HANDSHAKE_MS = 20_000
 const CONNECT_MS = 10_000
-/** SQLSTATE invalid_password. */
-const WRONG_PASSWORD = '28P01'
 
 /** PostgreSQL, protocol 3 (https://www.postgresql.org/docs/18/protocol.html). */
 export function postgres({ handshakeMs = HANDSHAKE_MS } = {}): Protocol<PostgresTarget, RoleCredential> {
   const own = { cancels: new Cancels(), handshakeMs }
-  return { name: 'postgres', serve: (client, gateway, admitted) => serve(client, { ...own, gateway, admitted }) }
+  return {
+    name: 'postgres',
+    serve: (client, gateway, admitted) => serve(client, { ...own, gateway, admitted, address: addressOf(client) }),
+  }
 }
 
 /** Greet, identify, open the session, connect to the target, run, say good-bye. */
 async function serve(socket: Socket, around: Around): Promise<void> {
   const { gateway, cancels } = around
-  const deadline = AbortSignal.any([AbortSignal.timeout(around.handshakeMs), gateway.draining])
+  using handshake = timeLimit(around.handshakeMs)
+  const deadline = AbortSignal.any([handshake.signal, gateway.draining])
   let client = socket
   try {
     const greeting = await greet(socket, gateway.tls, deadline)
@@ -65,18 +69,15 @@ async function serve(socket: Socket, around: Around): Promise<void> {
 
 async function serveSession(
   { socket: client, parameters, minor }: Extract<Greeting, { wants: 'session' }>,
-  { gateway, cancels, admitted }: Around,
+  { gateway, cancels, admitted, address }: Around,
   deadline: AbortSignal,
 ): Promise<void> {
   const start = readStart(parameters)
   if ('refusal' in start) return goodbye(client, start.refusal)
   const authenticated = await identify(client, parameters.get('user'), gateway.core, deadline)
-  const visitor = { target: start.target, client: `${client.remoteAddress ?? ''}:${client.remotePort ?? ''}` }
-  if ('refusal' in authenticated) {
-    const refusal = await turnAway(gateway.core, visitor, authenticated.refusal)
-    const isPassword = isGrantUser(parameters.get('user')) && refusal.code === 'identity'
-    return goodbye(client, refusal, isPassword ? WRONG_PASSWORD : undefined)
-  }
+  const visitor = { target: start.target, client: address }
+  if ('refusal' in authenticated)
+    return goodbye(client, await turnAway(gateway.core, visitor, authenticated.refusal), authenticated.state)
   admitted()
   const { identity, grant } = authenticated
   const astray = elsewhere(grant, start.target)
@@ -88,12 +89,17 @@ async function serveSession(
   const { application } = start
   const opened = await gateway.open({ ...visitor, identity, grant, target, protocol: 'postgres', application })
   if ('refusal' in opened) return goodbye(client, opened.refusal)
+  await using afterwards = new AsyncDisposableStack()
+  afterwards.defer(() => {
+    if (target.moving.leave(opened.session)) target.catalog.expire()
+  })
   await using session = opened.session
   const refused = await admitSettings(session, target, start.asked)
   if (refused) return goodbye(client, refused)
   const connected = await connect(session, target, opened.credential, start)
   if ('refusal' in connected) return goodbye(client, connected.refusal)
   const connection = new Connection(session, target, client, connected, opened.credential.wall)
+  afterwards.defer(() => connection.cancelled)
   using key = cancels.add(connected.backendKey.pid, minor, () => cancel(connection))
   await runSession(connection, client, connected, key)
 }
@@ -138,7 +144,7 @@ async function connect(
         ...start.asked,
         client_encoding: 'UTF8',
         standard_conforming_strings: 'on',
-        application_name: applicationName(identity, id),
+        application_name: target.applicationName === 'session' ? sessionName(identity, id) : (start.application ?? ''),
       },
       timeoutMs: CONNECT_MS,
       signal: session.stopped,
@@ -159,12 +165,23 @@ async function readSearchPath(connection: Connection): Promise<readonly string[]
 
 /** A held operation is withdrawn here; a running one is cancelled at the target, by the target's own key. */
 function cancel(connection: Connection): void {
-  if (!connection.session.cancel()) connection.cancel()
+  if (!connection.session.cancel()) void connection.cancel()
 }
 
 /** The client's connection ends with this, at once: what is still to be done for the session happens without it. */
 function goodbye(client: Socket, refusal: Refusal, state?: string): void {
   if (client.writable) client.end(errorResponse(refusal, 'FATAL', state))
+}
+
+/** Aborts after so many ms; nothing of it is kept once it is disposed, as it would be of `AbortSignal.timeout`. */
+function timeLimit(ms: number): Disposable & { readonly signal: AbortSignal } {
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(), ms)
+  return { signal: late.signal, [Symbol.dispose]: () => clearTimeout(timer) }
+}
+
+function addressOf({ remoteAddress, remotePort }: Socket): Address {
+  return `${remoteAddress ?? ''}:${remotePort ?? ''}`
 }
 
 /** A target that is not there and one that is not permitted look the same. */
@@ -173,9 +190,4 @@ function noSuchTarget(start: Start, identity: Identity): Refusal {
   return refuse('denied', `No rule permits connect on Target ${name} for ${identity.kind} ${identityId(identity)}.`, [
     { do: 'change', hint: 'Set dbname to the name of a target you may use.' },
   ])
-}
-
-function sentence(message: string): string {
-  const text = message.charAt(0).toUpperCase() + message.slice(1)
-  return text.endsWith('.') ? text : `${text}.`
 }

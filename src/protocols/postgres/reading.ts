@@ -25,7 +25,7 @@ import {
   type Parse,
 } from './messages-client.ts'
 import type { Proposal } from './names.ts'
-import { look, operationOf, understand, understandPrepared, unreadable, type Understood } from './operations.ts'
+import { look, operationOf, understand, understandPortal, unreadable, type Understood } from './operations.ts'
 
 /** Messages kept back, at most, until it is known what they are for. */
 const KEPT = 500
@@ -171,6 +171,7 @@ function queryOf(connection: Connection, frame: Frame, understood: Understood): 
     messages: [message],
     operation: operationOf(connection, understood, 'execute'),
     sense: understood,
+    readAt: understood.readAt,
     completed: (statement) =>
       proposals.filter((change) => change.statement === statement).forEach(({ proposal }) => proposal.confirm()),
   })
@@ -221,7 +222,7 @@ function executePortal(
     const messages = [...before, { bytes: frame.bytes, sent: 'Execute' } as const]
     return new PostgresExchange(connection, { style: 'keeping', messages, portal })
   }
-  const understood = understandPrepared(connection, portal.prepared)
+  const understood = understandPortal(connection, portal)
   return soon(understood, (understood) => executeOf(connection, frame, before, { portal, understood }))
 }
 
@@ -238,6 +239,7 @@ function executeOf(
     portal,
     operation: operationOf(connection, understood, 'execute', portal),
     sense: understood,
+    readAt: understood.readAt,
     completed: () => understood.proposals.forEach(({ proposal }) => proposal.confirm()),
   })
 }
@@ -290,6 +292,7 @@ function bindOf(connection: Connection, frame: Frame, bind: Bind, prepared: Prep
     parameters: readable(bind),
     formats,
     bind: frame.bytes,
+    boundAt: connection.target.moving.now,
     started: false,
   }
   const proposal = connection.portals.propose(bind.portal, portal, connection.batch)

@@ -23,9 +23,15 @@ export const SQLSTATE: Record<RefusalCode, string> = {
   cancelled: '57014',
 }
 
-/** `FATAL` only where the session ends with it. `given`: another SQLSTATE than that of its code. */
-export function errorResponse(refusal: Refusal, severity: 'ERROR' | 'FATAL' = 'ERROR', given?: string): Buffer {
-  const state = given ?? (refusal.position === undefined ? SQLSTATE[refusal.code] : '42601')
+/** invalid_password: of a token that was given as one. */
+export const INVALID_PASSWORD = '28P01'
+
+/** `FATAL` only where the session ends with it. `state`: another SQLSTATE than the refusal's own. */
+export function errorResponse(
+  refusal: Refusal,
+  severity: 'ERROR' | 'FATAL' = 'ERROR',
+  state = refusal.position === undefined ? SQLSTATE[refusal.code] : '42601',
+): Buffer {
   return encodeErrorResponse({
     S: severity,
     V: severity,

@@ -17,7 +17,7 @@ describe('the parameters of a start', () => {
     assert.deepEqual(read, {
       target: 'orders',
       application: 'x',
-      settings: { datestyle: 'ISO' },
+      settings: { datestyle: 'ISO', application_name: 'x' },
       asked: { statement_timeout: '5s' },
     })
   })

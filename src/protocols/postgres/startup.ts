@@ -8,14 +8,14 @@ export type Start = {
   /** Absent: the one that the target names. */
   readonly database?: string
   readonly application?: string
-  /** How values look: taken from everybody. */
+  /** The client's name and how values look: taken from everybody. */
   readonly settings: Settings
   /** Every other setting: decided like a SET. */
   readonly asked: Settings
 }
 
-/** Settings that every client may give at the start: how values look, never what statements mean or may do. */
-const SETTINGS = new Set(['datestyle', 'timezone', 'intervalstyle', 'extra_float_digits'])
+/** Settings that every client may give at the start: its name and how values look, never what statements mean or may do. */
+const SETTINGS = new Set(['application_name', 'datestyle', 'timezone', 'intervalstyle', 'extra_float_digits'])
 const NO = new Set(['false', 'off', 'no', '0'])
 const UTF8 = new Set(['utf8', 'utf-8', 'unicode', 'auto'])
 
@@ -25,7 +25,7 @@ export function readStart(parameters: ReadonlyMap<string, string>): Start | { re
   const asked: Record<string, string> = {}
   for (const [given, value] of withOptions(parameters)) {
     const name = given.toLowerCase()
-    if (given === 'user' || given === 'database' || name === 'application_name') continue
+    if (given === 'user' || given === 'database') continue
     if (name === 'client_encoding' && UTF8.has(value.toLowerCase().replaceAll("'", ''))) continue
     if (name === 'replication' && NO.has(value.toLowerCase())) continue
     if (name === 'client_encoding' || !isSetting(name)) return { refusal: notTaken(given) }
@@ -35,7 +35,7 @@ export function readStart(parameters: ReadonlyMap<string, string>): Start | { re
   const named = parameters.get('database') ?? parameters.get('user') ?? ''
   const dot = named.indexOf('.')
   const place = dot < 0 ? { target: named } : { target: named.slice(0, dot), database: named.slice(dot + 1) }
-  return { ...place, application: parameters.get('application_name'), settings, asked }
+  return { ...place, application: settings['application_name'], settings, asked }
 }
 
 /** Settings in `options` first: those with a parameter of their own count more, as they do at the server. */
@@ -49,8 +49,8 @@ function notTaken(name: string): Refusal {
   return refuse('denied', `The startup parameter ${name} is not taken.`, [{ do: 'change', hint: 'Leave it out.' }])
 }
 
-/** What pg_stat_activity shows of a session: agent, person and session, in the 63 bytes there are. */
-export function applicationName(identity: Identity, session: SessionId): string {
+/** A session's own `application_name`: agent, person and session, in the 63 bytes there are. */
+export function sessionName(identity: Identity, session: SessionId): string {
   const printable = (text: string): string => text.replaceAll(/[^\x21-\x7e]/g, '?').slice(0, 12)
   const person = identity.onBehalfOf?.subject ?? identity.person
   const id = session.slice('ses_'.length).replaceAll('-', '')

@@ -18,20 +18,24 @@ type Definitions = ReadonlyMap<number, string>
  * what may show anything.
  */
 export function viewFollower({ query, ...options }: FollowOptions): (catalog: Catalog) => Promise<Catalog> {
-  let latest: { readonly shared: string | undefined; readonly definitions: Definitions } | undefined
+  let latest: Latest | undefined
   return async (catalog) => {
+    if (latest?.catalog === catalog) return latest.followed
     const relations = new Map(catalog.relations.map((relation) => [relation.oid, relation]))
     const found = levels(relations)
     if (found.length === 0) return catalog
     const { shared } = catalog
     const views = found.flat()
-    const known = shared !== undefined && latest?.shared === shared ? latest.definitions : undefined
+    const known = shared !== undefined && latest?.catalog.shared === shared ? latest.definitions : undefined
     const definitions = known ?? (await readDefinitions(query, views))
+    const followed = await followViews(catalog, found, definitions, options)
     // What somebody's lock has kept back is asked for the next time.
-    latest = definitions.size === views.length ? { shared, definitions } : undefined
-    return followViews(catalog, found, definitions, options)
+    latest = definitions.size === views.length ? { catalog, definitions, followed } : undefined
+    return followed
   }
 }
+
+type Latest = { readonly catalog: Catalog; readonly definitions: Definitions; readonly followed: Catalog }
 
 /**
  * PostgreSQL locks what a view shows to tell its query: while somebody alters that, the view cannot be followed, and nothing
