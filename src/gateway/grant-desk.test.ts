@@ -129,11 +129,11 @@ describe('the desk of grants', () => {
     clock.set(START + MINUTE)
     entries = []
     desk = await open()
-    const reasons = entries.map((entry) => (entry.type === 'grant.ended' ? [entry.grant, entry.reason] : []))
-    assert.deepEqual(reasons, [
-      [held.id, 'the gateway stopped'],
-      [late.id, 'expired'],
-    ])
+    const reasons = entries.flatMap((entry) =>
+      entry.type === 'grant.ended' ? [[entry.grant, entry.reason] as const] : [],
+    )
+    assert.equal(reasons.length, 2)
+    assert.deepEqual(Object.fromEntries(reasons), { [held.id]: 'the gateway stopped', [late.id]: 'expired' })
     assert.equal((await grants.find(kept.id))?.ended, undefined)
   })
 
@@ -141,6 +141,22 @@ describe('the desk of grants', () => {
     const { id } = await given()
     await grants.finish(id, 'revoked by corp/ann')
     assert.equal(await (await desk.hold(id))?.ended, 'revoked by corp/ann')
+  })
+
+  it('lets a grant be held again when the store failed to note it', async () => {
+    const { id } = await given()
+    const failing = { ...grants, hold: () => Promise.reject(new Fault('store', 'the disk is full')) }
+    const other = await openGrantDesk({
+      core: { ...core, grants: failing },
+      warn: () => undefined,
+      resourceOf: () => orders,
+    })
+    await assert.rejects(other.hold(id), { code: 'store' })
+    failing.hold = grants.hold as typeof failing.hold
+    assert.ok(await other.hold(id))
+    assert.equal(await other.hold(id), undefined)
+    await other[Symbol.asyncDispose]()
+    assert.equal((await grants.find(id))?.ended?.reason, 'the gateway stopped')
   })
 
   it('lets no session in whose grant ends while it is being opened', async () => {

@@ -43,6 +43,7 @@ type Desk = {
 /** How often it looks whose time is over, in ms. Sessions look for themselves. */
 const LOOK_MS = 5_000
 const STOPPED = 'the gateway stopped'
+const LEFT = 'its holder went away'
 
 /** Begins by ending what ended while there was no gateway: what had expired, and what was held. */
 export async function openGrantDesk(desk: Desk): Promise<GrantDesk> {
@@ -62,13 +63,15 @@ export async function openGrantDesk(desk: Desk): Promise<GrantDesk> {
       .finally(() => ending.delete(done))
     ending.add(done)
   }
-  const look = async (): Promise<void> => {
+  /** `lost`: why a grant ends that was held, and no longer is. */
+  const look = async (lost: string): Promise<void> => {
     for (const { id } of await core.grants.overdue()) endLater(id, 'expired')
+    const held = await core.grants.list({ live: true, held: true })
+    for (const { id } of held) if (!holders.has(id)) endLater(id, lost)
   }
-  for (const { id } of await core.grants.list({ live: true, held: true })) endLater(id, STOPPED)
-  await look()
+  await look(STOPPED)
   await Promise.all(ending)
-  const looking = keepLooking(core.clock, look, closed.signal)
+  const looking = keepLooking(core.clock, () => look(LEFT), closed.signal)
   return {
     request: (identity, wish) => request(desk, identity, wish),
     end,
@@ -77,10 +80,19 @@ export async function openGrantDesk(desk: Desk): Promise<GrantDesk> {
       const { promise, resolve } = Promise.withResolvers<string>()
       holders.set(id, resolve)
       const ended = promise.finally(() => holders.delete(id))
-      await core.grants.hold(id)
-      const { ended: before } = (await core.grants.find(id)) ?? {}
-      if (before) resolve(before.reason)
-      return { ended, released: () => endLater(id, 'its holder went away') }
+      try {
+        await core.grants.hold(id)
+        const { ended: before } = (await core.grants.find(id)) ?? {}
+        if (before) resolve(before.reason)
+        const released = (): void => {
+          holders.delete(id)
+          endLater(id, LEFT)
+        }
+        return { ended, released }
+      } catch (error) {
+        holders.delete(id)
+        throw error
+      }
     },
     [Symbol.asyncDispose]: async () => {
       for (const id of holders.keys()) endLater(id, STOPPED)
