@@ -142,7 +142,9 @@ export function addGrantRoutes(app: OpenAPIHono<AdminEnv>, options: GrantRoutesO
     if (!grant || requesterKey(grant.who) !== requesterKey(identity)) return notFound('such grant')
     const held = isLive(grant, clock.now()) ? await desk.hold(grant.id) : undefined
     if (!held) return problem(409, refuse('grant', `Grant ${grant.id} is held already, or has ended.`))
-    return c.body(holdStream(grant.id, held, { clock, left: c.req.raw.signal }), 200, { 'content-type': 'application/jsonl' })
+    return c.body(holdStream(grant.id, held, { clock, left: c.req.raw.signal }), 200, {
+      'content-type': 'application/jsonl',
+    })
   })
 }
 
