@@ -48,6 +48,7 @@ async function say(
   random: Random,
 ): Promise<{ frames: number; stuck: boolean }> {
   const bytes = Buffer.concat(frames)
+  client.heard.says(bytes)
   const { frames: seen, good, left } = cut(bytes)
   for (const frame of seen) client.announce(frame)
   for (const piece of chunks(bytes, random)) {

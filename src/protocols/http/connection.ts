@@ -39,6 +39,8 @@ export class Connection {
   /** By target and hash of the token. */
   readonly #seats = new Map<string, Opened>()
   readonly #ends = new Set<Promise<void>>()
+  /** Once its socket is closed nobody knows it. */
+  readonly #address: Address
   #turn: Promise<void> = Promise.resolve()
   #waiting = 0
   /** A session has ended, or something broke: the connection ends with what it is answering now. */
@@ -47,6 +49,7 @@ export class Connection {
 
   constructor(client: Socket, gateway: HttpGateway, admitted: () => void, own: OwnPaths) {
     this.#client = client
+    this.#address = `${client.remoteAddress ?? ''}:${client.remotePort ?? ''}`
     this.#own = own
     this.#gateway = gateway
     this.#admitted = admitted
@@ -123,10 +126,6 @@ export class Connection {
 
   async #turnAway(target: string, refusal: Refusal, identity?: Identity): Promise<Refused> {
     return { refusal: await turnAway(this.#gateway.core, { target, client: this.#address, identity }, refusal) }
-  }
-
-  get #address(): Address {
-    return `${this.#client.remoteAddress ?? ''}:${this.#client.remotePort ?? ''}`
   }
 
   /** One too many, and the oldest ends: nothing of it is under way while another is asked for. */

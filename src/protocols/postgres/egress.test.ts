@@ -49,6 +49,11 @@ describe('egress', () => {
     assert.doesNotMatch(fields.d!, /ada@/)
   })
 
+  it('lets no description pass that is none, whatever it answers', () => {
+    const malformed = frame('T', u16(0), str('ada@example.com'))
+    assert.throws(() => masked(malformed, searching), /malformed RowDescription/)
+  })
+
   it('makes whole messages of notifications in which something is found', () => {
     const key = '-----BEGIN PRIVATE KEY-----\nMC4C'
     for (const [pid, channel, payload, shown] of [

@@ -119,7 +119,7 @@ export class AnswerPart implements Part {
     if (this.#columns.copy) this.#copyAllows(name)
     switch (name) {
       case 'RowDescription':
-        if (this.#columns.inline) this.#describe(fieldsOf(this.#columns.described, frame))
+        this.#describe(fieldsOf(this.#columns.described, frame))
         return frame.bytes
       case 'DataRow':
         this.#columns.plan ??= this.#plan(masker)
@@ -170,6 +170,7 @@ export class AnswerPart implements Part {
   }
 
   #describe(fields: readonly RowField[]): void {
+    if (!this.#columns.inline) return
     this.#columns.fields = fields
     this.#columns.plan = undefined
   }
