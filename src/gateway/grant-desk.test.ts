@@ -9,7 +9,7 @@ import type { LeaseSource } from '../grants/lease.ts'
 import type { ConnectDecision, Policy } from '../policy/policy.ts'
 import type { Entry } from '../record/entry.ts'
 import { openStore, type Store } from '../store/store.ts'
-import type { GrantId, Refusal, Resource } from './domain.ts'
+import type { Refusal, Resource } from './domain.ts'
 import { Fault } from './fault.ts'
 import { openSession, type Core, type OpenRequest } from './gateway.ts'
 import { openGrantDesk, type GrantDesk } from './grant-desk.ts'
@@ -145,9 +145,9 @@ describe('the desk of grants', () => {
 
   it('lets a grant be held again when the store failed to note it', async () => {
     const { id } = await given()
-    const failing = {
+    const failing: Grants = {
       ...grants,
-      hold: (_: GrantId): Promise<void> => Promise.reject(new Fault('store', 'the disk is full')),
+      hold: () => Promise.reject(new Fault('store', 'the disk is full')),
     }
     const other = await openGrantDesk({
       core: { ...core, grants: failing },
