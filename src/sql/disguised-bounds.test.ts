@@ -173,6 +173,7 @@ const UNBOUNDED: readonly string[] = [
   'INSERT INTO visits (id) SELECT 1 FROM unnest(string_to_array($1, $2)) a CROSS JOIN (VALUES (1), (2)) b',
   'INSERT INTO visits (id) (SELECT id FROM bills LIMIT 1000) UNION ALL (SELECT id FROM bills LIMIT 1000)',
   `INSERT INTO visits (id) WITH q (n) AS (VALUES ${'(1),'.repeat(31)} (1)) SELECT 1 FROM q a, q b, q c`,
+  'INSERT INTO visits (id) SELECT count(*) FROM (SELECT id, cost, day FROM visits LIMIT 1000) q GROUP BY CUBE (id, cost, day)',
   'MERGE INTO visits v USING (SELECT a + b AS n FROM unnest($1::int[]) a, unnest($1::int[]) b) s ON v.id = s.n WHEN MATCHED THEN DELETE',
   'MERGE INTO visits v USING (unnest($1::int[]) a CROSS JOIN unnest($1::int[]) b) ON v.id = a + b WHEN NOT MATCHED THEN INSERT (id) VALUES (a)',
 ]

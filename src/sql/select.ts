@@ -83,6 +83,8 @@ function sumOf(left: Shape, right: Shape): Rows {
 function rowsMade(body: Body<'SelectStmt'>, from: From, at: At): Rows {
   if (!isRowByRow(at, [...(body.targetList ?? []), ...(body.valuesLists ?? [])])) return Infinity
   if (isAggregate(at, body)) return 1
+  // CUBE makes two to the power of its length of each row.
+  if (body.groupClause?.some((node) => as('GroupingSet', node) !== undefined) === true) return Infinity
   const conditions = [...conjuncts(body.whereClause), ...from.conditions.flatMap(conjuncts)]
   const rows = rowsOf(from.items, fewItems(at, from.items, conditions))
   return product([rows, body.valuesLists?.length ?? 1])
