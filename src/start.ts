@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import type { AdminGroups } from './admin/access.ts'
 import { createAdmin } from './admin/admin.ts'
+import { connectingTo } from './admin/connecting.ts'
 import { serveAdmin } from './admin/serve-admin.ts'
 import { besides, createTokenService, TOKEN_SEGMENTS } from './admin/oauth.ts'
 import { createApprovals } from './approvals/create-approvals.ts'
@@ -14,6 +15,7 @@ import type { ServerTls } from './gateway/certificate.ts'
 import { systemClock, type Clock } from './gateway/clock.ts'
 import type { Refusal, SessionId } from './gateway/domain.ts'
 import { openSession, type Core, type Gateway } from './gateway/gateway.ts'
+import { openGrantDesk } from './gateway/grant-desk.ts'
 import { takeTurns } from './gateway/turns.ts'
 import { listen, type Listener, type Serve } from './gateway/listener.ts'
 import { recordExchange } from './gateway/record-exchange.ts'
@@ -107,10 +109,20 @@ export async function startGateway(file: string, output: Output, clock: Clock = 
     append: (entry) => state.recorder.append(entry, 'synced'),
     warn: output.warn,
   })
+  const desk = starting.use(
+    await openGrantDesk({ core, warn: output.warn, resourceOf: (name) => registry.find(name)?.target.resource }),
+  )
   const listeners = [admin.listener, doors.postgres, ...(doors.http ? [doors.http] : [])]
   const app = createAdmin({
     authenticate: core.authenticate,
     approvals: core.approvals,
+    grants: core.grants,
+    desk,
+    connecting: (name) => {
+      const target = registry.find(name)?.config
+      return target && connectingTo({ url, postgres: doors.postgres.port, http: doors.http?.port }, target)
+    },
+    clock,
     sessions: state.index,
     admin: groupsOf(ruling),
     url,

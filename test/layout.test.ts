@@ -24,7 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   record: ['gateway', 'approvals'],
   store: ['gateway', 'record'],
   config: ['gateway'],
-  admin: ['gateway', 'approvals', 'config', 'http', 'identity', 'store'],
+  admin: ['gateway', 'approvals', 'config', 'grants', 'http', 'identity', 'store'],
   http: ['gateway', 'config'],
   'sweep.ts': ['gateway', 'grants', 'record'],
   protocols: ['gateway', 'sql', 'mask', 'http', 'config', 'grants', 'credentials'],

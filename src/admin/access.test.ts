@@ -20,7 +20,8 @@ describe('access to the API', () => {
   it('lets agents and workloads call only what is about themselves', () => {
     for (const kind of ['Agent', 'Workload'] as const) {
       const allowed = routes.filter((route) => mayCall(route, identity({ kind })))
-      assert.deepEqual(allowed, ['whoami', 'approvals.list', 'approvals.get'])
+      const own = ['request', 'list', 'get', 'end', 'hold'].map((what) => `grants.${what}`)
+      assert.deepEqual(allowed, ['whoami', 'approvals.list', 'approvals.get', ...own])
     }
   })
 

@@ -1,4 +1,6 @@
 import type { Approval } from '../approvals/approvals.ts'
+import type { AskedGrant } from '../grants/grants.ts'
+import { concerns } from '../grants/asked.ts'
 import { actChain, identityId, isPerson } from '../gateway/identity.ts'
 import type { Identity } from '../gateway/domain.ts'
 
@@ -14,6 +16,11 @@ export const ACCESS = {
   'approvals.list': 'anyone',
   'approvals.get': 'anyone',
   'approvals.vote': 'people',
+  'grants.request': 'anyone',
+  'grants.list': 'anyone',
+  'grants.get': 'anyone',
+  'grants.end': 'anyone',
+  'grants.hold': 'anyone',
   'sessions.list': 'people',
   'config.get': 'people',
   'config.reload': 'people',
@@ -50,6 +57,16 @@ export function sightOf(approval: Approval, identity: Identity, admin: AdminGrou
     return isTheirs || isForThem || isOverseer(identity, admin) ? 'whole' : 'nothing'
   }
   return isSame(approval.requester, identity) ? 'state' : 'nothing'
+}
+
+/** Who asked for a grant sees it, as does the person it was asked for, and who sees everything. */
+export function maySeeGrant(grant: AskedGrant, identity: Identity, admin: AdminGroups): boolean {
+  return concerns(grant, identity) || isOverseer(identity, admin)
+}
+
+/** The same, but of those who see everything only operators. */
+export function mayEndGrant(grant: AskedGrant, identity: Identity, admin: AdminGroups): boolean {
+  return concerns(grant, identity) || isOperator(identity, admin)
 }
 
 /** Sessions are for operators and auditors; anyone else may ask for their own, by name. */

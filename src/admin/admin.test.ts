@@ -9,6 +9,7 @@ import { agent, ann, bob, eve, identity, request, settableClock } from '../appro
 import type { ApprovalId, Identity } from '../gateway/domain.ts'
 import { Fault } from '../gateway/fault.ts'
 import { refuse } from '../gateway/refusals.ts'
+import { NO_GRANT_ROUTES } from '../../test/no-grants.ts'
 import { openStore, type Store } from '../store/store.ts'
 import type { SessionFilter, SessionSummary } from '../store/sessions-index.ts'
 import { createAdmin, type AdminOptions } from './admin.ts'
@@ -72,6 +73,7 @@ describe('the admin API', () => {
       url: 'https://gw.example.com',
       readiness: () => true,
       reloading: { status: () => reloads, reload: async () => reloads },
+      ...NO_GRANT_ROUTES,
       log: (error) => logged.push(error),
       ...more,
     })
@@ -371,6 +373,9 @@ describe('the admin API', () => {
       '/api/v1/approvals/{id}',
       '/api/v1/approvals/{id}/approve',
       '/api/v1/approvals/{id}/reject',
+      '/api/v1/grants',
+      '/api/v1/grants/{id}',
+      '/api/v1/grants/{id}/hold',
       '/api/v1/config',
       '/api/v1/config/reload',
       '/api/v1/whoami',

@@ -8,13 +8,15 @@ import type { SessionsIndex } from '../store/sessions-index.ts'
 import { maySeeSessions } from './access.ts'
 import { addApprovalRoutes, type ApprovalRoutesOptions } from './approval-routes.ts'
 import { addConfigRoutes, type ConfigRoutesOptions } from './config-routes.ts'
+import { addGrantRoutes, type GrantRoutesOptions } from './grant-routes.ts'
 import { authenticated, guarded, secureHeaders, smallBodies, type AdminEnv } from './gate.ts'
 import { iso, presentIdentity, presentSession } from './present.ts'
 import { forbidden, notFound, problem, problemAnswer, unreadable } from './problem.ts'
 import { SessionShape, WhoAmI } from './shapes.ts'
 
 export type AdminOptions = ApprovalRoutesOptions &
-  ConfigRoutesOptions & {
+  ConfigRoutesOptions &
+  GrantRoutesOptions & {
     readonly authenticate: Authenticate
     readonly sessions: Pick<SessionsIndex, 'list'>
     /** True when every listener accepts. */
@@ -72,6 +74,7 @@ export function createAdmin(options: AdminOptions): OpenAPIHono<AdminEnv> {
   app.use(secureHeaders, authenticated(options.authenticate), smallBodies)
   addOpenRoutes(app, options)
   addApprovalRoutes(app, options)
+  addGrantRoutes(app, options)
   addConfigRoutes(app, options)
   addOwnRoutes(app, options)
   return app

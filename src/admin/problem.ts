@@ -3,7 +3,7 @@ import type { TypedResponse } from 'hono'
 import type { Refusal } from '../gateway/domain.ts'
 import { refuse } from '../gateway/refusals.ts'
 
-export type ProblemStatus = 400 | 401 | 403 | 404 | 409 | 413 | 415 | 500 | 503
+export type ProblemStatus = 400 | 401 | 403 | 404 | 409 | 413 | 415 | 429 | 500 | 503
 
 const TITLES: Record<ProblemStatus, string> = {
   400: 'The request cannot be read',
@@ -13,6 +13,7 @@ const TITLES: Record<ProblemStatus, string> = {
   409: 'Not any more',
   413: 'The request is too large',
   415: 'The body must be JSON',
+  429: 'Too many',
   500: 'Something broke',
   503: 'Not available',
 }

@@ -16,6 +16,7 @@ import { systemClock } from '../gateway/clock.ts'
 import type { Identity } from '../gateway/domain.ts'
 import { refuse } from '../gateway/refusals.ts'
 import { sessionsIndex } from '../store/sessions-index.ts'
+import { NO_GRANT_ROUTES } from '../../test/no-grants.ts'
 import { openStore, type Store } from '../store/store.ts'
 import { addApprovals } from './approvals.ts'
 import { addApprove } from './approve.ts'
@@ -55,6 +56,7 @@ describe('the commands about approvals and sessions', () => {
       url: 'https://gw.example.com',
       readiness: () => true,
       reloading: { status: () => reloads, reload: async () => reloads },
+      ...NO_GRANT_ROUTES,
     })
     const answer = getRequestListener(admin.fetch)
     server = createServer((request, response) => void answer(request, response)).listen(0, '127.0.0.1')

@@ -3,10 +3,13 @@ import { addApprovals } from './approvals.ts'
 import { addApprove } from './approve.ts'
 import { addAudit } from './audit.ts'
 import { addCheck } from './check.ts'
+import { addGrants } from './grants.ts'
 import { addPolicy } from './policy.ts'
 import { addReject } from './reject.ts'
 import { addReload } from './reload.ts'
 import { addReplay } from './replay.ts'
+import { addRequest } from './request.ts'
+import { addRevoke } from './revoke.ts'
 import { addServe } from './serve.ts'
 import { addSessions } from './sessions.ts'
 import { addToken } from './token.ts'
@@ -31,6 +34,9 @@ export function commandLine(): Command {
     addServe,
     addCheck,
     addToken,
+    addRequest,
+    addGrants,
+    addRevoke,
     addApprovals,
     addApprove,
     addReject,

@@ -20,6 +20,7 @@ export type Answer = { readonly body: unknown } | { readonly refused: Refused }
 export interface GatewayClient {
   get(path: string): Promise<Answer>
   post(path: string, body: object): Promise<Answer>
+  delete(path: string): Promise<Answer>
 }
 
 const TIMEOUT_MS = 10_000
@@ -34,13 +35,14 @@ export function gatewayClient(address: GatewayAddress, token: string): GatewayCl
   return {
     get: (path) => call(address, token, 'GET', path),
     post: (path, body) => call(address, token, 'POST', path, JSON.stringify(body)),
+    delete: (path) => call(address, token, 'DELETE', path),
   }
 }
 
 async function call(
   address: GatewayAddress,
   token: string,
-  method: 'GET' | 'POST',
+  method: 'GET' | 'POST' | 'DELETE',
   path: string,
   body?: string,
 ): Promise<Answer> {
@@ -80,7 +82,7 @@ async function send(
 }
 
 function answer(status: number, body: unknown): Answer {
-  if (status === 200) return { body }
+  if (status === 200 || status === 201) return { body }
   const problem = Problem.safeParse(body)
   if (!problem.success) throw new Fault('closed', `The gateway answered ${status}, not as the API would.`)
   const { code, message, remedy } = problem.data

@@ -13,7 +13,7 @@ import type { Profile } from './profile.ts'
 import { memberRights, profileRights } from './profile-rights.ts'
 import type { RightsSource, RoleRequest, SessionRights } from './profile-rights.ts'
 import { revokeRole } from './revoke-role.ts'
-import { scramVerifier } from './scram-verifier.ts'
+import { scramVerifier } from '../grants/scram-verifier.ts'
 import { createRole, readComment, roleName, rolePrefix } from './session-role.ts'
 
 /** What a session logs in to PostgreSQL with; never leaves the gateway. */

@@ -1,6 +1,6 @@
 import type { SecureContext } from 'node:tls'
 import type { Approvals } from '../approvals/approvals.ts'
-import type { GrantRequest, Grants } from '../grants/grants.ts'
+import type { AskedGrant, Grants } from '../grants/grants.ts'
 import type { Lease, LeaseRequest, LeaseSource } from '../grants/lease.ts'
 import type { Authenticate } from '../identity/authenticate.ts'
 import { createMasker } from '../mask/mask.ts'
@@ -10,6 +10,7 @@ import type { Recorder } from '../record/recorder.ts'
 import type { Clock } from './clock.ts'
 import type { Address, Identity, Refusal, SessionId } from './domain.ts'
 import { Fault } from './fault.ts'
+import { endedMeanwhile, grantFor } from './grant-use.ts'
 import { newId } from './ids.ts'
 import { permitFrom } from './permit.ts'
 import type { Target } from './protocol.ts'
@@ -43,6 +44,8 @@ export type Core = {
 
 export type OpenRequest<T> = {
   readonly identity: Identity
+  /** The client came with the credential of this grant. */
+  readonly grant?: AskedGrant
   readonly target: T
   readonly protocol: string
   readonly client: Address
@@ -74,17 +77,14 @@ export async function openSession<T extends Target<Credential>, Credential>(
   if (decision.verdict === 'deny') return { refusal: await turnAway(core, turnedAway, decision.refusal) }
 
   const id = newId('ses', core.clock.now())
-  const granted = await openGrant(core, {
-    identity,
-    target: target.name,
-    purpose: 'connect',
-    expiresAt: core.clock.now() + decision.leaseMs,
-  })
+  const granted = await grantFor(core, request, decision)
   if ('refusal' in granted) return { refusal: await turnAway(core, turnedAway, granted.refusal) }
   const { expiresAt } = granted.grant
+  const { scope } = granted
 
   const hidden = hiddenFrom(identity, target, policy)
-  const possible = [...policy.possibleActions(identity, target.resource)]
+  const permitted = [...policy.possibleActions(identity, target.resource)]
+  const possible = scope ? permitted.filter((action) => scope.actions.has(action)) : permitted
   const asked = { session: id, identity, target: target.name, expiresAt, hidden, possible }
   const lease = await takeLease(target.leases, asked)
   if ('refusal' in lease) {
@@ -96,6 +96,7 @@ export async function openSession<T extends Target<Credential>, Credential>(
     identity,
     target: target.name,
     grant: granted.grant.id,
+    ...(scope && { scope }),
     expiresAt,
     lease: lease as Lease<unknown>,
     client: request.client,
@@ -121,7 +122,10 @@ export async function openSession<T extends Target<Credential>, Credential>(
       },
       'written',
     )
-    return { session: new Session(core, opening, permitFrom(stored)), credential: lease.credential }
+    const session = new Session(core, opening, permitFrom(stored))
+    const ended = await endedMeanwhile(core, request.grant)
+    if (ended) session.stop(ended)
+    return { session, credential: lease.credential }
   } catch (error) {
     await lease.revoke()
     await core.grants.end(granted.grant.id)
@@ -138,16 +142,6 @@ export function hiddenFrom(
 ): readonly string[] {
   const unmasked = policy.unmasked(identity, resource, classes)
   return classes.filter((name) => !unmasked.includes(name))
-}
-
-async function openGrant(core: Core, request: GrantRequest): ReturnType<Grants['open']> {
-  try {
-    return await core.grants.open(request)
-  } catch (error) {
-    if (!(error instanceof Fault)) throw error
-    const hint = 'Try again later; the gateway tells its operators why.'
-    return { refusal: refuse('unavailable', "The gateway's store does not work.", [{ do: 'wait', hint }]) }
-  }
 }
 
 async function takeLease<Credential>(

@@ -2,6 +2,7 @@ import { approvalUrl, type Approval } from '../approvals/approvals.ts'
 import { operationEntry } from '../record/entry.ts'
 import type { Decision, Hold, Operation, PolicyHash, Preview, Refusal } from './domain.ts'
 import type { Exchange } from './exchange.ts'
+import { outsideGrant } from './grant-use.ts'
 import { permitFrom, type Permit } from './permit.ts'
 import { grantEnded, refuse } from './refusals.ts'
 import type { Session } from './session.ts'
@@ -28,7 +29,7 @@ export function decide(session: Session, operation: Operation): Decision {
 
 /** Why no policy is asked about it. */
 export function objectionTo(session: Session, operation: Operation): Refusal | undefined {
-  return operation.objection ?? unknownAction(operation) ?? expired(session)
+  return operation.objection ?? unknownAction(operation) ?? expired(session) ?? outsideGrant(session.opening, operation)
 }
 
 function unknownAction(operation: Operation): Refusal | undefined {

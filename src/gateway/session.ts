@@ -7,6 +7,7 @@ import type { Address, GrantId, Hold, Identity, Operation, Refusal, SessionId } 
 import { maskPart, type Exchange, type Input, type Masked, type Part } from './exchange.ts'
 import { Fault, sentence } from './fault.ts'
 import type { Core } from './gateway.ts'
+import type { Scope } from './grant-use.ts'
 import { decide, holdOperation, type Released } from './hold.ts'
 import { judge, type Judged } from './judge.ts'
 import { permitFrom, type Permit } from './permit.ts'
@@ -21,6 +22,8 @@ export type Opening = {
   readonly identity: Identity
   readonly target: string
   readonly grant: GrantId
+  /** What its grant was narrowed to. */
+  readonly scope?: Scope
   /** ms since the epoch. */
   readonly expiresAt: number
   readonly lease: Lease<unknown>

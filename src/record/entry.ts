@@ -155,6 +155,42 @@ export type LeaseRevoked = {
   readonly error?: string
 }
 
+/** A grant that was asked for and given; stored before its credential is told. */
+export type GrantOpened = {
+  readonly type: 'grant.opened'
+  readonly grant: GrantId
+  readonly target: string
+  readonly identity: string
+  readonly who: RecordedIdentity
+  readonly purpose: string
+  /** What it was narrowed to: actions and groups of actions. */
+  readonly operations?: readonly string[]
+  readonly expires_at: string
+  readonly rules: readonly string[]
+  readonly policy: PolicyHash
+}
+
+/** A grant that was asked for and not given. */
+export type GrantRefused = {
+  readonly type: 'grant.refused'
+  readonly target: string
+  readonly identity: string
+  readonly who: RecordedIdentity
+  readonly purpose: string
+  readonly operations?: readonly string[]
+  readonly refusal: Refusal
+}
+
+/** A grant that was asked for is over, and its sessions with it. */
+export type GrantEnded = {
+  readonly type: 'grant.ended'
+  readonly grant: GrantId
+  readonly target: string
+  readonly identity: string
+  /** `expired`, `revoked by corp/ann`, `its holder went away`, `the gateway stopped`. */
+  readonly reason: string
+}
+
 /** A changed config or changed policies are in force from here on. */
 export type ConfigReloaded = {
   readonly type: 'config.reloaded'
@@ -231,6 +267,9 @@ export type Entry =
   | Voted
   | SessionClosed
   | LeaseRevoked
+  | GrantOpened
+  | GrantRefused
+  | GrantEnded
   | ConfigReloaded
   | ConfigRefused
   | LogOpened

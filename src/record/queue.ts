@@ -133,6 +133,8 @@ function isTooLong(members: string): boolean {
 const NEEDS_ROOM: ReadonlySet<Entry['type']> = new Set([
   'session.opened',
   'session.refused',
+  'grant.opened',
+  'grant.refused',
   'operation',
   'input',
   'preview',

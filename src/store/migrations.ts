@@ -5,7 +5,7 @@ import type { Schema } from './schema.ts'
 type Migration = (db: Transaction<Schema>) => Promise<void>
 
 /** Forward only, never edited once released: number N is the Nth of the list. Only what every database understands. */
-const MIGRATIONS: readonly Migration[] = [first]
+const MIGRATIONS: readonly Migration[] = [first, second]
 
 async function first(db: Transaction<Schema>): Promise<void> {
   await createInstallation(db)
@@ -113,6 +113,16 @@ async function createVotes(db: Transaction<Schema>): Promise<void> {
     .addPrimaryKeyConstraint('votes_one_of_each_account', ['approval_id', 'voter'])
     .addUniqueConstraint('votes_one_of_each_human', ['approval_id', 'person'])
     .execute()
+}
+
+/** Grants that are asked for, and their credentials. */
+async function second(db: Transaction<Schema>): Promise<void> {
+  for (const name of ['who', 'requester_key', 'operations', 'verifier', 'bearer', 'end_reason']) {
+    await db.schema.alterTable('grants').addColumn(name, 'text').execute()
+  }
+  await db.schema.alterTable('grants').addColumn('held', 'integer').execute()
+  await db.schema.alterTable('installation').addColumn('mock_key', 'text').execute()
+  await db.schema.createIndex('grants_open').on('grants').columns(['ended_at', 'requester_key']).execute()
 }
 
 /** Brings the store to the newest schema, each step in its own transaction. Fault `store` when it is newer than this code. */

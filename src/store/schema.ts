@@ -12,7 +12,13 @@ export type Schema = {
 export type MigrationRow = { readonly number: number; readonly applied_at: number }
 
 /** One row. `clock_seen_at` is the latest wall time that any gateway of this installation saw. */
-export type InstallationRow = { readonly id: string; readonly created_at: number; readonly clock_seen_at: number }
+export type InstallationRow = {
+  readonly id: string
+  readonly created_at: number
+  readonly clock_seen_at: number
+  /** Secret; the salts of users that there are not are made of it. Absent until it is needed. */
+  readonly mock_key?: string | null
+}
 
 export type ReplicaRow = { readonly id: string; readonly started_at: number; readonly seen_at: number }
 
@@ -26,6 +32,18 @@ export type GrantRow = {
   readonly opened_at: number
   readonly expires_at: number
   readonly ended_at: number | null
+  /** Null in a grant that was made on connect, as are the columns below. */
+  readonly who: string | null
+  /** Kinds and ids of who asked and of everyone it acts for. */
+  readonly requester_key: string | null
+  readonly operations: string | null
+  /** What SCRAM-SHA-256 needs to check the password, in PostgreSQL's form. */
+  readonly verifier: string | null
+  /** Hex SHA-256 of the password. */
+  readonly bearer: string | null
+  readonly end_reason: string | null
+  /** 1: it ends with the connection that holds it, or with the gateway. */
+  readonly held: number | null
 }
 
 export type SessionRow = {

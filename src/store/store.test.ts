@@ -44,7 +44,7 @@ describe('the store', () => {
     assert.equal(second.installation, id)
     assert.deepEqual(
       applied.map((row) => row.number),
-      [1],
+      [1, 2],
     )
   })
 

@@ -19,6 +19,7 @@ import { startSqlReader } from '../../src/sql/worker-reader.ts'
 import { gatewayTo, openDoor } from './door.ts'
 import { fakeLeases } from './fake-leases.ts'
 import { rawConnect, rawOpen, type RawClient } from '../raw-client.ts'
+import { NO_GRANTS } from '../no-grants.ts'
 
 /** The gateway's PostgreSQL adapter and session between a client and a fake target, everything around them scripted. */
 export interface FakeScene extends AsyncDisposable {
@@ -129,12 +130,7 @@ function coreOf(entries: Entry[], { beforeAppend, clock = systemClock }: FakeSce
       find: unused,
       list: unused,
     },
-    grants: {
-      open: async ({ expiresAt }) => ({
-        grant: { id: 'grt_1', identity: 'test/agent', target: 'orders', purpose: 'test', openedAt: 0, expiresAt },
-      }),
-      end: async () => undefined,
-    },
+    grants: NO_GRANTS,
     authenticate: async () => ({ identity: AGENT }),
     url: 'http://localhost',
     issuers: () => [],

@@ -22,6 +22,7 @@ import { LARGE_OBJECTS } from './calls.ts'
 import { loadCatalog } from './corpus.ts'
 import { CANCEL_KEY, TCP_EVERY } from './fuzz-target.ts'
 import type { Ledger } from './ledger.ts'
+import { NO_GRANTS } from '../no-grants.ts'
 import { overTcp, Wire, type Hearing, type Line } from './wire.ts'
 
 /** The gateway's PostgreSQL adapter and session, as they are, with everything around them scripted. */
@@ -108,12 +109,7 @@ function coreOf(ledger: Ledger): Core {
       [Symbol.asyncDispose]: async () => undefined,
     },
     approvals: quickApprovals(ledger),
-    grants: {
-      open: async ({ expiresAt }) => ({
-        grant: { id: 'grt_1', identity: 'test/agent', target: 'orders', purpose: 'test', openedAt: 0, expiresAt },
-      }),
-      end: async () => undefined,
-    },
+    grants: NO_GRANTS,
     authenticate: async (token) =>
       token === TOKEN ? { identity: AGENT } : { refusal: refuse('identity', 'The token is not valid.') },
     url: 'http://localhost',

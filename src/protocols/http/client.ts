@@ -38,14 +38,25 @@ const NOT_FORWARDED =
 // oxlint-disable-next-line no-control-regex
 const CONTROLS = /[\x00-\x08\x0a-\x1f\x7f]/
 
-/** The token of `Authorization: Bearer` (RFC 6750 section 2.1), or why there is none. */
+/**
+ * The token of `Authorization: Bearer` (RFC 6750 section 2.1), or why there is none. User and password of a grant
+ * (`Basic`, RFC 7617) are the token `user.password`.
+ */
 export function bearerToken(fields: Fields): { readonly token: string } | { readonly refusal: Refusal } {
   const given = valuesOf(fields, 'authorization')
   if (given.length > 1) return { refusal: unreadable('it has two Authorization headers') }
   const token = /^Bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(given[0] ?? '')?.[1]
   if (token !== undefined) return { token }
+  const basic = basicGrant(given[0] ?? '')
+  if (basic !== undefined) return { token: basic }
   const message = given.length === 0 ? 'The request has no token.' : 'The Authorization header is no bearer token.'
   return { refusal: refuse('identity', message, [{ do: 'change', hint: 'Send Authorization: Bearer <token>.' }]) }
+}
+
+function basicGrant(authorization: string): string | undefined {
+  const encoded = /^Basic +([A-Za-z0-9+/]+={0,2})$/i.exec(authorization)?.[1]
+  const [, user, password] = /^(grt_[^:]*):(.*)$/s.exec(Buffer.from(encoded ?? '', 'base64').toString('utf8')) ?? []
+  return user === undefined ? undefined : `${user}.${password}`
 }
 
 /** Which target a request is for. */

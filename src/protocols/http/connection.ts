@@ -6,6 +6,7 @@ import type { Address, Identity, Refusal } from '../../gateway/domain.ts'
 import type { Exchange } from '../../gateway/exchange.ts'
 import { Fault } from '../../gateway/fault.ts'
 import { turnAway, type Gateway } from '../../gateway/gateway.ts'
+import { authenticateBearer, elsewhere } from '../../gateway/grant-use.ts'
 import { identityId } from '../../gateway/identity.ts'
 import { newId } from '../../gateway/ids.ts'
 import { Queue } from '../../gateway/queue.ts'
@@ -106,17 +107,19 @@ export class Connection {
     const key = `${name} ${createHash('sha256').update(token).digest('base64')}`
     const seated = this.#seats.get(key)
     if (seated && !('refusal' in place)) return { ...seated, place }
-    const authenticated = await this.#gateway.core.authenticate(token)
+    const authenticated = await authenticateBearer(this.#gateway.core, token)
     if ('refusal' in authenticated) return this.#turnAway(name, authenticated.refusal)
     this.#admitted()
-    const { identity } = authenticated
+    const { identity, grant } = authenticated
     if ('refusal' in place) return this.#turnAway(name, place.refusal, identity)
+    const astray = elsewhere(grant, name)
+    if (astray) return this.#turnAway(name, astray, identity)
     const target = this.#gateway.target(name)
     if (!target) return this.#turnAway(name, noSuchTarget(name, `${identity.kind} ${identityId(identity)}`), identity)
     if (this.#gateway.draining.aborted) return { refusal: draining() }
     const [application] = valuesOf(fieldsOf(request.rawHeaders), 'user-agent')
     const client = this.#address
-    const opened = await this.#gateway.open({ identity, target, protocol: 'http', client, application })
+    const opened = await this.#gateway.open({ identity, grant, target, protocol: 'http', client, application })
     if ('refusal' in opened) return opened
     return { ...this.#take(key, { session: opened.session, target, credential: opened.credential }), place }
   }

@@ -3,6 +3,7 @@ import type { RoleCredential } from '../../credentials/postgres-role.ts'
 import type { Address, Identity, Refusal } from '../../gateway/domain.ts'
 import { Fault, sentence } from '../../gateway/fault.ts'
 import { turnAway, type Gateway } from '../../gateway/gateway.ts'
+import { elsewhere } from '../../gateway/grant-use.ts'
 import type { Protocol } from '../../gateway/protocol.ts'
 import { refuse } from '../../gateway/refusals.ts'
 import type { Session } from '../../gateway/session.ts'
@@ -78,13 +79,15 @@ async function serveSession(
   if ('refusal' in authenticated)
     return goodbye(client, await turnAway(gateway.core, visitor, authenticated.refusal), authenticated.state)
   admitted()
-  const { identity } = authenticated
+  const { identity, grant } = authenticated
+  const astray = elsewhere(grant, start.target)
+  if (astray) return goodbye(client, await turnAway(gateway.core, { ...visitor, identity }, astray))
   const target = gateway.target(start.target)
   if (!target || (start.database ?? target.database) !== target.database)
     return goodbye(client, await turnAway(gateway.core, { ...visitor, identity }, noSuchTarget(start, identity)))
 
   const { application } = start
-  const opened = await gateway.open({ ...visitor, identity, target, protocol: 'postgres', application })
+  const opened = await gateway.open({ ...visitor, identity, grant, target, protocol: 'postgres', application })
   if ('refusal' in opened) return goodbye(client, opened.refusal)
   await using afterwards = new AsyncDisposableStack()
   afterwards.defer(() => {

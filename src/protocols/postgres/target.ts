@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { Fault } from '../../gateway/fault.ts'
@@ -17,6 +16,7 @@ import {
 } from './messages-target.ts'
 import type { Authentication, TransactionStatus } from './messages-target.ts'
 import { createScramClient } from './scram.ts'
+import { certificateHash } from './certificate-hash.ts'
 import type { ChannelBinding } from './scram.ts'
 import { createAttempt, happens, openSocket, receive } from './target-socket.ts'
 import type { TargetAddress } from './target-socket.ts'
@@ -141,19 +141,10 @@ async function nextAuthentication(inbox: Inbox): Promise<Authentication> {
 
 /** PLUS is taken wherever both sides can, so that a target in the middle cannot talk it away. */
 function chooseBinding(socket: Socket, mechanisms: readonly string[]): ChannelBinding {
-  const data = socket instanceof TLSSocket ? certificateHash(socket) : undefined
+  const data = socket instanceof TLSSocket ? certificateHash(socket.getPeerX509Certificate()) : undefined
   if (data && mechanisms.includes('SCRAM-SHA-256-PLUS')) return { kind: 'tls-server-end-point', data }
   if (!mechanisms.includes('SCRAM-SHA-256')) throw new Fault('target', 'the target does not offer SCRAM-SHA-256')
   return { kind: data ? 'not offered' : 'none' }
-}
-
-/** RFC 5929 section 4.1: the hash of the certificate's own signature, SHA-256 for MD5 and SHA-1; others have none. */
-function certificateHash(socket: TLSSocket): Buffer | undefined {
-  const certificate = socket.getPeerX509Certificate()
-  const algorithm = /(md5|sha-?1|sha-?256|sha-?384|sha-?512)/i.exec(certificate?.signatureAlgorithm ?? '')?.[1]
-  if (!certificate || !algorithm) return undefined
-  const bits = /384|512/.exec(algorithm)?.[0] ?? '256'
-  return createHash(`sha${bits}`).update(certificate.raw).digest()
 }
 
 async function becomeReady(inbox: Inbox): Promise<TargetConnection> {
