@@ -5,6 +5,7 @@ import type { Lease, LeaseRequest, LeaseSource } from '../grants/lease.ts'
 import type { Authenticate } from '../identity/authenticate.ts'
 import { createMasker } from '../mask/mask.ts'
 import type { Policy } from '../policy/policy.ts'
+import { notPermitted } from '../policy/words.ts'
 import { recordedIdentity } from '../record/entry.ts'
 import type { Recorder } from '../record/recorder.ts'
 import type { Clock } from './clock.ts'
@@ -132,6 +133,11 @@ export async function openSession<T extends Target<Credential>, Credential>(
     if (!(error instanceof Fault)) throw error
     return { refusal: unrecordable() }
   }
+}
+
+/** A target that is not there and one that is not permitted look the same. */
+export function noSuchTarget(identity: Identity, name: string): Refusal {
+  return notPermitted({ identity, action: 'connect', resource: { type: 'Target', id: name } })
 }
 
 /** The data classes of a target that an identity must not see. */

@@ -5,9 +5,8 @@ import type { HeaderCredential } from '../../credentials/bearer.ts'
 import type { Address, Identity, Refusal } from '../../gateway/domain.ts'
 import type { Exchange } from '../../gateway/exchange.ts'
 import { Fault } from '../../gateway/fault.ts'
-import { turnAway, type Gateway } from '../../gateway/gateway.ts'
+import { noSuchTarget, turnAway, type Gateway } from '../../gateway/gateway.ts'
 import { authenticateBearer, elsewhere } from '../../gateway/grant-use.ts'
-import { identityId } from '../../gateway/identity.ts'
 import { newId } from '../../gateway/ids.ts'
 import { Queue } from '../../gateway/queue.ts'
 import { refuse } from '../../gateway/refusals.ts'
@@ -115,7 +114,7 @@ export class Connection {
     const astray = elsewhere(grant, name)
     if (astray) return this.#turnAway(name, astray, identity)
     const target = this.#gateway.target(name)
-    if (!target) return this.#turnAway(name, noSuchTarget(name, `${identity.kind} ${identityId(identity)}`), identity)
+    if (!target) return this.#turnAway(name, noSuchTarget(identity, name), identity)
     if (this.#gateway.draining.aborted) return { refusal: draining() }
     const [application] = valuesOf(fieldsOf(request.rawHeaders), 'user-agent')
     const client = this.#address
@@ -192,13 +191,6 @@ export class Connection {
     if (error instanceof Fault && error.code === 'closed') response.destroy()
     else answerRefusal(response, refuse('unavailable', 'The request cannot be answered.'), { close: true })
   }
-}
-
-/** A target that is not there and one that is not permitted look the same. */
-function noSuchTarget(name: string, who: string): Refusal {
-  return refuse('denied', `No rule permits connect on Target ${name} for ${who}.`, [
-    { do: 'change', hint: 'Begin the path with the name of a target you may use.' },
-  ])
 }
 
 function draining(): Refusal {

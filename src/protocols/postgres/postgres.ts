@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net'
 import type { RoleCredential } from '../../credentials/postgres-role.ts'
-import type { Address, Identity, Refusal } from '../../gateway/domain.ts'
+import type { Address, Refusal } from '../../gateway/domain.ts'
 import { Fault, sentence } from '../../gateway/fault.ts'
-import { turnAway, type Gateway } from '../../gateway/gateway.ts'
+import { noSuchTarget, turnAway, type Gateway } from '../../gateway/gateway.ts'
 import { elsewhere } from '../../gateway/grant-use.ts'
 import type { Protocol } from '../../gateway/protocol.ts'
 import { refuse } from '../../gateway/refusals.ts'
@@ -19,7 +19,6 @@ import { errorResponse } from './refusal.ts'
 import { admitSettings } from './start-settings.ts'
 import { readStart, sessionName, type Start } from './startup.ts'
 import { connectTarget, type TargetConnection } from './target.ts'
-import { identityId } from '../../gateway/identity.ts'
 
 type PostgresGateway = Gateway<PostgresTarget, RoleCredential>
 
@@ -84,7 +83,10 @@ async function serveSession(
   if (astray) return goodbye(client, await turnAway(gateway.core, { ...visitor, identity }, astray))
   const target = gateway.target(start.target)
   if (!target || (start.database ?? target.database) !== target.database)
-    return goodbye(client, await turnAway(gateway.core, { ...visitor, identity }, noSuchTarget(start, identity)))
+    return goodbye(
+      client,
+      await turnAway(gateway.core, { ...visitor, identity }, noSuchTarget(identity, nameOf(start))),
+    )
 
   const { application } = start
   const opened = await gateway.open({ ...visitor, identity, grant, target, protocol: 'postgres', application })
@@ -184,10 +186,7 @@ function addressOf({ remoteAddress, remotePort }: Socket): Address {
   return `${remoteAddress ?? ''}:${remotePort ?? ''}`
 }
 
-/** A target that is not there and one that is not permitted look the same. */
-function noSuchTarget(start: Start, identity: Identity): Refusal {
-  const name = start.database === undefined ? start.target : `${start.target}.${start.database}`
-  return refuse('denied', `No rule permits connect on Target ${name} for ${identity.kind} ${identityId(identity)}.`, [
-    { do: 'change', hint: 'Set dbname to the name of a target you may use.' },
-  ])
+/** As the client named it. */
+function nameOf({ target, database }: Start): string {
+  return database === undefined ? target : `${target}.${database}`
 }
