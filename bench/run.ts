@@ -1,4 +1,5 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -87,13 +88,21 @@ function endOnSignal(stage: AsyncDisposable): void {
   }
 }
 
-/** One file a run: `results/<date>-<commit>.json`. */
+/** One file a day and commit, `results/<date>-<commit>.json`: figures that this run did not measure stay in it. */
 async function save({ of, tables, machine, size }: Run): Promise<string> {
   const results = join(import.meta.dirname, 'results')
   await mkdir(results, { recursive: true })
   const at = new Date().toISOString()
   const file = join(results, `${at.slice(0, 10)}-${of.replace('+', '-changed')}.json`)
-  const figures = tables.map((table) => ({ ...table, summary: linesOf(table) }))
+  const measured = tables.map((table) => ({ ...table, summary: linesOf(table) }))
+  const names = new Set(measured.map(({ name }) => name))
+  const figures = [...(await figuresIn(file)).filter(({ name }) => !names.has(name)), ...measured]
   await writeFile(file, `${JSON.stringify({ v: 1, at, commit: of, machine, size, figures }, null, 2)}\n`)
   return file
+}
+
+async function figuresIn(file: string): Promise<readonly { readonly name: string }[]> {
+  if (!existsSync(file)) return []
+  return (JSON.parse(await readFile(file, 'utf8')) as { readonly figures: readonly { readonly name: string }[] })
+    .figures
 }

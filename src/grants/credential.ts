@@ -23,7 +23,10 @@ export function isPassword(password: string, bearer: string | null | undefined):
 export function createVerifiers(store: Store): (user: string) => Promise<ScramVerifier> {
   let key: Promise<string> | undefined
   return async (user) => {
-    key ??= mockKey(store)
+    key ??= mockKey(store).catch((error: unknown) => {
+      key = undefined
+      throw error
+    })
     const mock = mockVerifier(await key, user)
     const row = await store.query((db) =>
       db.selectFrom('grants').select('verifier').where('id', '=', user).executeTakeFirst(),
