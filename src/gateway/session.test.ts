@@ -161,6 +161,43 @@ describe('an answer for which the log has no room', () => {
   })
 })
 
+describe('an operation that waits between its decision and its record', () => {
+  const waiting = async (meanwhile: (policy: { hash: string }) => void): Promise<readonly string[]> => {
+    const trail: string[] = []
+    await using session = openSession(async (entry) => {
+      if (entry.type === 'operation') trail.push((entry as unknown as { decision: string }).decision)
+      return { seq: 1 }
+    })
+    const policy = { hash: 'one', decide: () => ({ verdict: 'allow', rules: [], policy: 'one' }), undecided: () => [] }
+    Object.assign(session.core, { policy: () => policy })
+    const operation = {
+      id: 'op_1',
+      stage: 'execute',
+      effect: 'none',
+      touches: [{ action: 'sql.select', resource: {} }],
+    }
+    const exchange = {
+      ...UNUSED,
+      operation: operation as unknown as Operation,
+      ready: async () => meanwhile(policy),
+      send: () => void trail.push('sent'),
+      refuse: async ({ code }: Refusal) => void trail.push(code),
+      answer: () => ({ next: () => undefined }),
+    } as unknown as Exchange
+    const exchanges = [exchange]
+    await session.run({ next: () => exchanges.shift() })
+    return trail
+  }
+
+  it('is sent when nothing was changed meanwhile', async () => {
+    assert.deepEqual(await waiting(() => undefined), ['allow', 'sent'])
+  })
+
+  it('is refused when other policies came into force meanwhile', async () => {
+    assert.deepEqual(await waiting((policy) => void (policy.hash = 'two')), ['deny', 'unavailable'])
+  })
+})
+
 const UNUSED = {
   pause: async () => 'idle' as const,
   preview: () => assert.fail('nothing is held'),

@@ -8,7 +8,7 @@ import { maskPart, type Exchange, type Input, type Masked, type Part } from './e
 import { Fault, sentence } from './fault.ts'
 import type { Core } from './gateway.ts'
 import type { Scope } from './grant-use.ts'
-import { decide, holdOperation, type Released } from './hold.ts'
+import { decide, holdOperation, objectionTo, type Released } from './hold.ts'
 import { judge, type Judged } from './judge.ts'
 import { permitFrom, type Permit } from './permit.ts'
 import { Queue } from './queue.ts'
@@ -195,7 +195,7 @@ export class Session implements AsyncDisposable {
 
   async #send(exchange: Exchange, operation: Operation, released: Released): Promise<Refusal | undefined> {
     const ready = exchange.ready?.()
-    const refusal = ready instanceof Promise ? await ready : ready
+    const refusal = ready instanceof Promise ? ((await ready) ?? this.#outdated(operation, released)) : ready
     if (refusal) return this.#refuse(exchange, operation, { ...released, refusal })
     try {
       const entry = operationEntry(this.opening, operation, { decision: 'allow', ...released })
@@ -208,6 +208,13 @@ export class Session implements AsyncDisposable {
       exchange.fail(this.permit)
       return { ...unrecordable(), operation: operation.id }
     }
+  }
+
+  /** What was decided before a wait is no decision any more once something else is in force. */
+  #outdated(operation: Operation, { policy }: Released): Refusal | undefined {
+    if (this.core.policy().hash === policy) return objectionTo(this, operation)
+    const message = 'The policies were changed while this waited for statements of other sessions.'
+    return refuse('unavailable', message, [{ do: 'wait', hint: 'Send it again.' }])
   }
 
   /** A refusal is recorded like everything else; when it cannot be, nothing ran all the same. */
