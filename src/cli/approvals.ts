@@ -1,7 +1,15 @@
 import { Argument, Option, type Command } from 'commander'
 import { ApprovalStateShape } from '../admin/shapes.ts'
 import { ApprovalList, ApprovalShape, approvalTable, card } from './approval-card.ts'
-import { connect, processTerminal, read, withGatewayOptions, type GatewayOptions, type Terminal } from './terminal.ts'
+import {
+  connect,
+  printAll,
+  processTerminal,
+  read,
+  withGatewayOptions,
+  type GatewayOptions,
+  type Terminal,
+} from './terminal.ts'
 
 type Options = GatewayOptions & { readonly state?: string }
 
@@ -29,10 +37,7 @@ async function list(options: Options, terminal: Terminal): Promise<void> {
   const query = options.state === undefined ? '' : `?state=${options.state}`
   const found = read(await gateway.get(`/api/v1/approvals${query}`), ApprovalList, terminal)
   if (found === undefined) return
-  const lines = options.json
-    ? found.approvals.map((approval) => JSON.stringify(approval))
-    : approvalTable(found.approvals)
-  lines.forEach(terminal.print)
+  printAll(found.approvals, approvalTable, options, terminal)
 }
 
 async function show(id: string, options: Options, terminal: Terminal): Promise<void> {

@@ -4,6 +4,7 @@ import { GrantShape, type GrantJson } from '../admin/grant-shapes.ts'
 import { printable, shortened } from '../gateway/printable.ts'
 import {
   connect,
+  printAll,
   processTerminal,
   read,
   table,
@@ -37,8 +38,7 @@ async function list(options: Options, terminal: Terminal): Promise<void> {
   const query = new URLSearchParams({ ...(options.all && { all: 'true' }), ...(options.live && { live: 'true' }) })
   const found = read(await gateway.get(`/api/v1/grants?${query.toString()}`), GrantList, terminal)
   if (found === undefined) return
-  const lines = options.json ? found.grants.map((grant) => JSON.stringify(grant)) : grantTable(found.grants)
-  lines.forEach(terminal.print)
+  printAll(found.grants, grantTable, options, terminal)
 }
 
 function grantTable(grants: readonly GrantJson[]): readonly string[] {

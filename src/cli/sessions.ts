@@ -4,6 +4,7 @@ import { SessionShape, type SessionJson } from '../admin/shapes.ts'
 import { printable, shortened } from '../gateway/printable.ts'
 import {
   connect,
+  printAll,
   processTerminal,
   read,
   table,
@@ -44,8 +45,7 @@ async function list(options: Options, terminal: Terminal): Promise<void> {
   const gateway = await connect(options, terminal)
   const found = read(await gateway.get(`/api/v1/sessions?${queryOf(options)}`), SessionList, terminal)
   if (found === undefined) return
-  const lines = options.json ? found.sessions.map((session) => JSON.stringify(session)) : sessionTable(found.sessions)
-  lines.forEach(terminal.print)
+  printAll(found.sessions, sessionTable, options, terminal)
 }
 
 function queryOf({ live, target, identity, limit }: Options): string {

@@ -72,3 +72,14 @@ export function table(rows: readonly (readonly string[])[]): readonly string[] {
       .trimEnd(),
   )
 }
+
+/** With `--json` one object a line, else as a table. */
+export function printAll<T>(
+  all: readonly T[],
+  tableOf: (all: readonly T[]) => readonly string[],
+  { json }: GatewayOptions,
+  { print }: Terminal,
+): void {
+  const lines = json ? all.map((one) => JSON.stringify(one)) : tableOf(all)
+  lines.forEach(print)
+}
